@@ -1,0 +1,74 @@
+"""aioelection: leader election for asyncio over etcd v3. One process of many does the job, never two.
+
+async with aioelection.connect("http://127.0.0.1:2379") as client:
+    leadership = aioelection.Leadership(client, "/billing/leader", purpose="invoices")
+    async with leadership.campaign(10, b"node-a") as term:
+        await send_invoices(fence=term.fencing_token)
+"""
+
+from aioelection._core.machine import State
+from aioelection._core.ops import DeleteResult, GetResult, KeyValue, PutResult, TxnResult
+from aioelection._proto import Member
+from aioelection._shell.follow import WatchEnd
+from aioelection.campaign import Campaign
+from aioelection.client import Client
+from aioelection.connect import connect
+from aioelection.errors import (
+    CampaignConflict,
+    ElectionError,
+    InvalidConfiguration,
+    InvalidState,
+    LeadershipLost,
+    LeaseExpired,
+    LossReason,
+    NotLeader,
+    OutcomeUnknown,
+    PermissionDenied,
+    Unauthenticated,
+    Unavailable,
+)
+from aioelection.leader import Leader, get_leader
+from aioelection.leadership import Leadership
+from aioelection.lease import Lease
+from aioelection.observe import Observer, observe
+from aioelection.term import Term
+from aioelection.tls import TLS
+from aioelection.transitions import Transition, Transitions
+from aioelection.txn import LeaderTxn
+
+__all__ = [
+    "TLS",
+    "Campaign",
+    "CampaignConflict",
+    "Client",
+    "DeleteResult",
+    "ElectionError",
+    "GetResult",
+    "InvalidConfiguration",
+    "InvalidState",
+    "KeyValue",
+    "Leader",
+    "LeaderTxn",
+    "Leadership",
+    "LeadershipLost",
+    "Lease",
+    "LeaseExpired",
+    "LossReason",
+    "Member",
+    "NotLeader",
+    "Observer",
+    "OutcomeUnknown",
+    "PermissionDenied",
+    "PutResult",
+    "State",
+    "Term",
+    "Transition",
+    "Transitions",
+    "TxnResult",
+    "Unauthenticated",
+    "Unavailable",
+    "WatchEnd",
+    "connect",
+    "get_leader",
+    "observe",
+]

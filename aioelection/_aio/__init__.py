@@ -1,0 +1,1 @@
+"""Small asyncio tools: the clock and its alarm, running tasks to their end, a mailbox."""

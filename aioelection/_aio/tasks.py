@@ -1,0 +1,45 @@
+"""Running things beside each other, and to their end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from anyio import CancelScope
+
+T = TypeVar("T")
+
+
+async def first_of(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run all until the first one ends; the others are cancelled, and what the first raised is raised as it is."""
+    tasks = [asyncio.ensure_future(each) for each in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+async def finish(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run to the end even if the caller is cancelled meanwhile, once or many times, by whatever means.
+
+    It runs in a task of its own, out of reach of the caller's scopes. A ``task.cancel()`` is raised here afterwards; a
+    cancelled anyio scope speaks for itself at the caller's next checkpoint. The coroutine has to bound its own time.
+    """
+    task = asyncio.ensure_future(coroutine)
+    cancelled: asyncio.CancelledError | None = None
+    with CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is not None:
+        if not task.cancelled():
+            task.exception()  # told to nobody: the cancellation goes first
+        raise cancelled
+    return task.result()

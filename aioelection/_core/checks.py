@@ -1,0 +1,73 @@
+"""What a user may pass in: checked before anything is sent, with errors that name the value."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from aioelection.errors import InvalidConfiguration
+
+LONGEST_TTL = 9_000_000_000
+"""etcd's own limit for a lease, in seconds."""
+
+LARGEST_VALUE = 1_500_000
+"""Bytes; etcd refuses requests above 1.5 MiB (``--max-request-bytes``), key and framing included."""
+
+
+@runtime_checkable
+class Serializable(Protocol):
+    """A protobuf message, by the one method of it that is needed."""
+
+    def SerializeToString(self) -> bytes: ...  # noqa: N802 (protobuf's name)
+
+
+def key(value: object, name: str = "leader_key") -> bytes:
+    """A key as bytes; text is encoded as UTF-8."""
+    if isinstance(value, str):
+        value = value.encode()
+    if not isinstance(value, bytes):
+        raise InvalidConfiguration(f"{name} must be str or bytes, not {value!r}")
+    if not value:
+        raise InvalidConfiguration(f"{name} must not be empty, but is {value!r}")
+    return value
+
+
+def leader_data(value: object) -> bytes:
+    """A candidate's identity as bytes; a protobuf message is serialized."""
+    if isinstance(value, str):
+        value = value.encode()
+    elif isinstance(value, Serializable):
+        value = value.SerializeToString()
+    if not isinstance(value, bytes):
+        raise InvalidConfiguration(f"leader_data must be str, bytes or a protobuf message, not {value!r}")
+    if len(value) > LARGEST_VALUE:
+        raise InvalidConfiguration(f"leader_data must have at most {LARGEST_VALUE} bytes, not {len(value)}")
+    return value
+
+
+def lease_timeout(value: object) -> int:
+    """A lease's time in whole seconds."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LONGEST_TTL:
+        raise InvalidConfiguration(
+            f"lease_timeout must be a whole number of seconds from 1 to {LONGEST_TTL:,}, not {value!r}"
+        )
+    return value
+
+
+def seconds(value: object, name: str) -> float:
+    """A positive, finite number of seconds."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise InvalidConfiguration(f"{name} must be a positive number of seconds, not {value!r}")
+    return float(value)
+
+
+def revision(value: object) -> int:
+    """A revision of etcd's; 0 means unknown."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidConfiguration(f"revision must be a whole number from 0, not {value!r}")
+    return value
+
+
+def text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidConfiguration(f"{name} must be str, not {value!r}")
+    return value

@@ -1,0 +1,98 @@
+"""Addresses of etcd members: how they are written, and which one is asked next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from aioelection.errors import InvalidConfiguration
+
+DEFAULT_PORT = 2379
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where one member listens for clients."""
+
+    host: str
+    port: int
+    secure: bool = False
+
+    @property
+    def authority(self) -> str:
+        """Host and port as gRPC wants them, IPv6 addresses in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{'https' if self.secure else 'http'}://{self.authority}"
+
+
+def parse_endpoints(value: str | Iterable[str], *, secure: bool = False) -> tuple[Endpoint, ...]:
+    """One or many endpoints: ``"http://a:2379,https://b:2379"``, or a list; one without a scheme is ``secure`` or not.
+
+    Raises:
+        InvalidConfiguration: there is none, or one is malformed; the message names it.
+    """
+    if isinstance(value, str):
+        value = value.split(",")
+    if isinstance(value, bytes) or not isinstance(value, Iterable):
+        raise InvalidConfiguration(f"endpoints must be str or a list of str, not {value!r}")
+    parsed = tuple(dict.fromkeys(_parse(each, secure) for each in value))
+    if not parsed:
+        raise InvalidConfiguration("endpoints must name at least one endpoint, but are empty")
+    return parsed
+
+
+def _parse(text: object, secure: bool) -> Endpoint:
+    if not isinstance(text, str) or not text.strip():
+        raise _malformed(text, "empty" if text == "" else "not a URL")
+    stripped = text.strip()
+    try:
+        parts = urlsplit(stripped if "://" in stripped else f"{'https' if secure else 'http'}://{stripped}")
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise _malformed(text, str(error)) from None
+    if parts.scheme not in ("http", "https"):
+        raise _malformed(text, f"scheme {parts.scheme!r} is not http or https")
+    if parts.username is not None or parts.password is not None:
+        raise InvalidConfiguration(
+            f"endpoint {host}: user and password belong in the arguments of the same names, not in the URL"
+        )
+    if not host or any(c.isspace() for c in host):
+        raise _malformed(text, "no host")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise _malformed(text, "nothing may follow the port")
+    return Endpoint(host, DEFAULT_PORT if port is None else port, parts.scheme == "https")
+
+
+def _malformed(text: object, why: str) -> InvalidConfiguration:
+    shown = text.rpartition("@")[2] if isinstance(text, str) else text  # what stands before an @ may be a password
+    return InvalidConfiguration(f"endpoint {shown!r} is malformed ({why}); write it as http://host:port")
+
+
+class Roster:
+    """The known endpoints and the one that is used; a failing one goes to the back of the line."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._line = list(endpoints)
+
+    @property
+    def current(self) -> Endpoint:
+        return self._line[0]
+
+    def failed(self, endpoint: Endpoint) -> None:
+        """The endpoint did not serve; if it is the current one, the next takes its place."""
+        if self._line[0] == endpoint:
+            self._line.append(self._line.pop(0))
+
+    def prefer(self, endpoint: Endpoint) -> None:
+        """The endpoint has just answered: use it."""
+        self._line.remove(endpoint)
+        self._line.insert(0, endpoint)
+
+    def __iter__(self) -> Iterator[Endpoint]:
+        return iter(tuple(self._line))
+
+    def __len__(self) -> int:
+        return len(self._line)

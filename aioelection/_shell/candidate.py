@@ -1,0 +1,250 @@
+"""Standing for election: grant a lease, try to create the key, and while another leads wait for it to go.
+
+An own key that is held by an own live lease is what makes a leader, however it came to be there: a transaction that
+went unanswered is resolved by reading, and one that is sent again cannot win twice, since it creates the key only where
+there is none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass
+
+from aioelection._aio.mailbox import Mailbox
+from aioelection._core.backoff import backoff
+from aioelection._core.facts import Changed, Ended, Reread
+from aioelection._core.machine import Event
+from aioelection._core.ops import (
+    Compare,
+    Delete,
+    Get,
+    GetResult,
+    KeyValue,
+    Put,
+    Txn,
+    created_at,
+    held_by,
+)
+from aioelection._shell.hub import REQUEST_TIMEOUT
+from aioelection._shell.seat import Seat
+from aioelection._shell.tenure import Tenure
+from aioelection._transport.port import LeaseNotFound
+from aioelection.errors import (
+    CampaignConflict,
+    ElectionError,
+    InvalidState,
+    LeaseExpired,
+    LossReason,
+    OutcomeUnknown,
+    Unavailable,
+)
+from aioelection.leader import Leader
+from aioelection.lease import Lease
+
+log = logging.getLogger("aioelection")
+
+
+@dataclass(frozen=True, slots=True)
+class Won:
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beaten:
+    """Another holds the key (``kv``), or nobody does and a compare does not hold."""
+
+    kv: KeyValue | None
+    revision: int
+
+
+class Candidate:
+    """One campaign of one leadership, until it has won or is given up."""
+
+    def __init__(
+        self,
+        seat: Seat,
+        lease_timeout: int,
+        value: bytes,
+        compares: tuple[Compare, ...],
+        *,
+        wait: bool,
+        lease: Lease | None,
+    ) -> None:
+        self._seat = seat
+        self._hub = seat.hub
+        self._lease_timeout = lease_timeout
+        self._value = value
+        self._compares = compares
+        self._wait = wait
+        self._owns_lease = lease is None
+        self._face = lease or Lease(seat.client, seat.purpose)
+        self._lease = self._face.life
+        self._news = Mailbox(seat.hub.clock)
+        self.gone = asyncio.Event()
+        """The campaign is over, won or not."""
+
+    async def elect(self) -> Tenure:
+        """Stand until elected, or try once; leaves nothing behind unless it returns."""
+        self._seat.candidate = self
+        self._seat.move(Event.STAND)
+        self._lease.attach(self)
+        try:
+            return self._won(await (self._until_elected() if self._wait else self._once()))
+        except BaseException:
+            await self._withdraw()
+            raise
+        finally:
+            self._lease.detach(self)
+            self._seat.candidate = None
+            self._seat.move_if_allowed(Event.WITHDRAWN)
+            self.gone.set()
+
+    def interrupt(self) -> None:
+        """The client was closed."""
+        self._news.interrupt()
+
+    # ------------------------------------------------------------------ what the lease tells
+
+    @property
+    def key(self) -> bytes:
+        return self._seat.key
+
+    @property
+    def attached(self) -> bool:
+        return False
+
+    def lease_ended(self, reason: LossReason) -> None:
+        self._news.interrupt()
+
+    def lease_suspended(self) -> None:
+        """The deadline will tell."""
+
+    def lease_resumed(self) -> None:
+        """As if nothing had happened."""
+
+    # ------------------------------------------------------------------ standing
+
+    def _won(self, token: int) -> Tenure:
+        tenure = Tenure(self._seat, self._face, owns_lease=self._owns_lease, token=token, value=self._value)
+        self._seat.tenure = tenure
+        self._seat.move(Event.WON, term=tenure.term)
+        return tenure
+
+    async def _once(self) -> int:
+        await self._have_lease()
+        try:
+            outcome = await self._stand()
+        except OutcomeUnknown as error:
+            won = await self._resolve()
+            if won is None:
+                raise Unavailable(f"the campaign's transaction was not answered: {error}") from error
+            return won.token
+        if isinstance(outcome, Won):
+            return outcome.token
+        if outcome.kv is None:
+            raise CampaignConflict(f"nobody leads {self._seat.key!r}, but a compare does not hold")
+        raise CampaignConflict(f"another leads {self._seat.key!r}", Leader.of(outcome.kv))
+
+    async def _until_elected(self) -> int:
+        failures = 0
+        while True:
+            self._seat.move_if_allowed(Event.VACANT)
+            try:
+                await self._have_lease()
+                with self._lease.kept():
+                    outcome = await self._stand()
+                    if isinstance(outcome, Won):
+                        return outcome.token
+                    failures = failures + 1 if outcome.kv is None else 0
+                    await self._follow(outcome, failures)
+            except (Unavailable, OutcomeUnknown) as error:
+                failures += 1
+                log.info("campaign for %r interrupted: %s", self._seat.key, error)
+                await self._news.get(self._hub.clock.now() + backoff(failures, random.random()))
+
+    async def _have_lease(self) -> None:
+        if self._hub.closed:
+            raise InvalidState("the client was closed")
+        if not self._lease.is_expired():
+            return
+        if not self._owns_lease:
+            raise LeaseExpired(f"{self._lease!r}, on which the campaign stands, is expired")
+        await self._lease.grant(self._lease_timeout)
+
+    async def _stand(self) -> Won | Beaten:
+        """Create the key if there is none and the compares hold."""
+        key, lease = self._seat.key, self._lease
+        txn = Txn((created_at(key, 0), *self._compares), (Put(key, self._value, lease.id),), (Get(key),))
+        try:
+            reply = await self._hub.pool.txn(txn, timeout=REQUEST_TIMEOUT)
+        except LeaseNotFound:
+            lease.gone()
+            raise Unavailable("the lease was gone before the campaign's transaction") from None
+        except (OutcomeUnknown, asyncio.CancelledError):
+            if not self._owns_lease:
+                lease.sweep(key)
+            raise
+        if reply.result.succeeded:
+            return self._believed(Won(reply.result.revision))
+        answer = reply.result.responses[0]
+        return await self._judge(answer.kv if isinstance(answer, GetResult) else None, reply.header.revision)
+
+    async def _resolve(self) -> Won | None:
+        """Whether the transaction that was not answered has won, as far as a read can tell now."""
+        reply = await self._hub.pool.get(self._seat.key, timeout=REQUEST_TIMEOUT)
+        outcome = await self._judge(reply.result.kv, reply.header.revision)
+        return outcome if isinstance(outcome, Won) else None
+
+    async def _judge(self, kv: KeyValue | None, revision: int) -> Won | Beaten:
+        if kv is None or kv.lease_id != self._lease.id:
+            return Beaten(kv, revision)
+        if kv.value == self._value:
+            return self._believed(Won(kv.create_revision))
+        await self._delete(kv)  # left by an earlier campaign on this shared lease
+        raise Unavailable("an abandoned key of ours was in the way")
+
+    def _believed(self, won: Won) -> Won:
+        """A key whose lease is no longer believed is no win."""
+        if self._lease.is_expired():
+            raise Unavailable("the lease expired while the campaign's transaction was under way")
+        return won
+
+    async def _delete(self, kv: KeyValue) -> None:
+        ours = (created_at(kv.key, kv.create_revision), held_by(kv.key, kv.lease_id))
+        await self._hub.pool.txn(Txn(ours, (Delete(kv.key),)), timeout=REQUEST_TIMEOUT)
+
+    # ------------------------------------------------------------------ waiting
+
+    async def _follow(self, beaten: Beaten, failures: int) -> None:
+        """Wait until it may be worth standing again: the key is gone, the lease is lost, or a compare may hold."""
+        self._seat.move_if_allowed(Event.BEATEN)
+        self._news.clear()
+        until = None if beaten.kv else self._hub.clock.now() + backoff(failures, random.random())
+        with self._hub.watches.subscribe(self._seat.key, beaten.revision + 1, self._news.put):
+            await self._until_vacant(beaten, until)
+
+    async def _until_vacant(self, beaten: Beaten, until: float | None) -> None:
+        while not (self._lease.is_expired() or self._hub.closed):
+            match await self._news.get(until):
+                case Changed(event) if event.deleted or beaten.kv is None:
+                    return
+                case Reread(kv, _) if (
+                    kv is None or beaten.kv is None or kv.create_revision != beaten.kv.create_revision
+                ):
+                    return
+                case Ended(error) if error is not None:
+                    raise error
+                case None if until is not None and self._hub.clock.now() >= until:
+                    return
+
+    # ------------------------------------------------------------------ giving up
+
+    async def _withdraw(self) -> None:
+        """Leave no lease behind, and so no key; with etcd out of reach, it expires."""
+        try:
+            if self._owns_lease:
+                await self._lease.close()
+        except ElectionError as error:
+            log.warning("campaign for %r: lease left to expire: %s", self._seat.key, error)

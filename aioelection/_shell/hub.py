@@ -1,0 +1,107 @@
+"""What everything on one client shares: the connections, the pumps, the clock, and the rules of use."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import weakref
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aioelection._aio.alarm import Alarm
+from aioelection._aio.clock import Clock
+from aioelection._aio.tasks import finish
+from aioelection._core.endpoints import Endpoint
+from aioelection._transport.keepalive import KeepAlivePump
+from aioelection._transport.pool import Pool
+from aioelection._transport.port import Transport
+from aioelection._transport.watch import WatchPump
+from aioelection.errors import InvalidState
+
+if TYPE_CHECKING:
+    from aioelection._shell.lease_life import LeaseLife
+    from aioelection._shell.seat import Seat
+    from aioelection.transitions import Closeable
+
+T = TypeVar("T")
+
+_hubs: weakref.WeakSet[Hub] = weakref.WeakSet()
+
+REQUEST_TIMEOUT = 5.0
+"""Seconds that a request may take in all, over all members that are asked."""
+
+CLEAN_UP = 1.0
+"""Seconds that releasing a key or a lease may take before it is left to expire."""
+
+
+class Hub:
+    """Belongs to one event loop of one process: the first that uses it."""
+
+    def __init__(self, transport: Transport, endpoints: tuple[Endpoint, ...], clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
+        self.transport = transport
+        self.pool = Pool(transport, endpoints, self.clock)
+        self.renewals = KeepAlivePump(self.pool, self.clock)
+        self.watches = WatchPump(self.pool, self.clock)
+        self.deadlines: Alarm[LeaseLife] = Alarm(
+            self.clock, lambda lease: lease.deadline.at, lambda lease: lease.expire()
+        )
+        self.seats: weakref.WeakSet[Seat] = weakref.WeakSet()
+        self.iterators: weakref.WeakSet[Closeable] = weakref.WeakSet()
+        self.closed = False
+        self._pid = os.getpid()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        _hubs.add(self)
+
+    def check_use(self) -> None:
+        """Raise ``InvalidState`` unless the client is open, and used where it was first used."""
+        if self.closed:
+            raise InvalidState("the client is closed")
+        if os.getpid() != self._pid:
+            raise InvalidState("the client was made before a fork; connect anew in the child")
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise InvalidState("the client belongs to another event loop")
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run in a task of the hub's, out of reach of the scopes of whoever asks for it."""
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def aclose(self) -> None:
+        """End every term and every wait, give up what is held, and close all connections; idempotent."""
+        if not self.closed:
+            self.closed = True
+            await finish(self._close(asyncio.current_task()))
+
+    async def _close(self, caller: asyncio.Task[Any] | None) -> None:
+        seats = list(self.seats)
+        for seat in seats:
+            seat.client_closed()
+        await self.watches.aclose()
+        await asyncio.gather(*(seat.vacated(caller) for seat in seats))
+        for iterator in list(self.iterators):
+            iterator.close()
+        self.deadlines.close()
+        await self.renewals.aclose()
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks))
+        await self.pool.aclose()
+
+
+def _forked() -> None:
+    """A child of a fork holds no term of its parent's: asking for the pid at each ``check()`` would cost too much."""
+    for hub in list(_hubs):
+        for seat in list(hub.seats):
+            seat.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,236 @@
+"""The inner life of a lease: what is known of it, who stands or falls with it, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from aioelection._aio.tasks import finish
+from aioelection._core.deadline import Deadline
+from aioelection._shell.hub import CLEAN_UP, REQUEST_TIMEOUT, Hub
+from aioelection._shell.orphans import sweep
+from aioelection._transport.port import LeaseExists
+from aioelection.errors import (
+    ElectionError,
+    InvalidState,
+    LeaseExpired,
+    LossReason,
+    OutcomeUnknown,
+    Unavailable,
+)
+
+log = logging.getLogger("aioelection.lease")
+
+
+class Holder(Protocol):
+    """Something that stands or falls with a lease: a candidate or a term. Called synchronously."""
+
+    def lease_ended(self, reason: LossReason) -> None: ...
+
+    def lease_suspended(self) -> None:
+        """A renewal failed."""
+
+    def lease_resumed(self) -> None:
+        """A renewal was acknowledged again."""
+
+    @property
+    def key(self) -> bytes: ...
+
+    @property
+    def attached(self) -> bool:
+        """Whether the key is known to hang on the lease."""
+
+
+class LeaseLife:
+    """One lease of a hub's; the public ``Lease`` is its face."""
+
+    def __init__(self, hub: Hub, purpose: str) -> None:
+        self._hub = hub
+        self.purpose = purpose
+        self.deadline = Deadline()
+        self.closed = False
+        """Given up by us."""
+        self.ended = asyncio.Event()
+        """Set when the lease of the present id is believed no more."""
+        self._id = 0
+        self._revocable = False
+        """Whether etcd may know a lease of this id that was not revoked yet."""
+        self._gone_by = 0.0
+        """When etcd has expired the lease by itself at the latest, if the clocks agree; revoking is moot then."""
+        self._keepers = 0
+        self._holders: dict[Holder, None] = {}
+        self._verifying = False
+        self._swept: set[bytes] = set()
+
+    @property
+    def id(self) -> int:
+        return self._id
+
+    def remaining(self) -> float:
+        return self.deadline.remaining(self._hub.clock.now())
+
+    def is_expired(self) -> bool:
+        return self.deadline.expired(self._hub.clock.now())
+
+    async def grant(self, ttl: int) -> None:
+        self._hub.check_use()
+        if not self.is_expired():
+            raise InvalidState(f"{self!r} is granted already; close it first")
+        self._begin(secrets.randbits(62) + 1)
+        sent = self._hub.clock.now()
+        try:
+            reply = await self._hub.pool.grant(self._id, ttl, timeout=REQUEST_TIMEOUT)
+        except LeaseExists:
+            raise Unavailable("the lease id that was drawn is taken; try again") from None
+        except BaseException as error:
+            await finish(self._revoke_unanswered(ttl))
+            if isinstance(error, OutcomeUnknown):
+                raise Unavailable(f"no answer to a grant: {error}") from error
+            raise
+        self._gone_by = self._hub.clock.now() + reply.ttl
+        self.deadline.granted(sent, reply.ttl)
+        self._hub.deadlines.set(self)
+
+    async def keep_alive(self) -> None:
+        self._hub.check_use()
+        ended = self.ended
+        if not self.closed and self.is_expired():
+            raise LeaseExpired(f"{self!r} is expired")
+        with self.kept():
+            await ended.wait()
+        if not self.closed:
+            raise LeaseExpired(f"{self!r} was lost")
+
+    async def close(self) -> None:
+        if self._id == 0:
+            return
+        self.closed = True
+        self._end(LossReason.REVOKED)
+        if self._revocable:
+            await finish(self._revoke())
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Have the lease renewed while the block runs."""
+        self._keepers += 1
+        if self._keepers == 1 and not self.ended.is_set():
+            self._hub.renewals.add(self)
+        try:
+            yield
+        finally:
+            self._keepers -= 1
+            if self._keepers == 0:
+                self._hub.renewals.remove(self)
+
+    def attach(self, holder: Holder) -> None:
+        """Tell the holder from now on what happens to the lease."""
+        self._holders[holder] = None
+
+    def detach(self, holder: Holder) -> None:
+        self._holders.pop(holder, None)
+
+    def claims(self, key: bytes) -> bool:
+        """Whether a candidate or a term on this lease stands for that key."""
+        return any(holder.key == key for holder in self._holders)
+
+    def sweep(self, key: bytes) -> None:
+        """A transaction that would attach ``key`` was not answered: see to it that no unclaimed key is left."""
+        if key not in self._swept:
+            self._swept.add(key)
+            self._hub.spawn(sweep(self._hub, self, key))
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        self._end(LossReason.EXPIRED)
+
+    def gone(self) -> None:
+        """etcd said that there is no such lease."""
+        self._revocable = False
+        self._end(LossReason.REVOKED)
+
+    def acknowledged(self, sent: float, ttl: int) -> None:
+        now = self._hub.clock.now()
+        if self.deadline.acknowledged(sent, ttl, now):
+            self._gone_by = now + ttl
+            for holder in list(self._holders):
+                holder.lease_resumed()
+        else:
+            self.expire()
+
+    def renewal_failed(self) -> None:
+        for holder in list(self._holders):
+            holder.lease_suspended()
+
+    def missing(self) -> None:
+        """A TTL of 0 is no proof: a new etcd leader that is still applying old grants answers it too."""
+        if not self._verifying:
+            self._verifying = True
+            self._hub.spawn(self._verify())
+
+    def _begin(self, lease_id: int) -> None:
+        self._id = lease_id
+        self.ended = asyncio.Event()
+        self.closed = False
+        self._revocable = True
+        self._swept = set()
+        self.deadline = Deadline()
+
+    def _end(self, reason: LossReason) -> None:
+        self.deadline.expire()
+        self._hub.deadlines.unset(self)
+        self._hub.renewals.remove(self)
+        self.ended.set()
+        for holder in list(self._holders):
+            holder.lease_ended(reason)
+
+    async def _verify(self) -> None:
+        lease_id = self._id
+        try:
+            exists = await self._exists(lease_id)
+        except ElectionError as error:
+            log.info("%r: cannot tell whether it exists: %s", self, error)
+            exists = True  # the deadline decides
+        finally:
+            self._verifying = False
+        if self._id != lease_id or self.is_expired():
+            return
+        if not exists:
+            self.gone()
+            return
+        self.deadline.failed(self._hub.clock.now())
+        self.renewal_failed()
+        self._hub.renewals.hurry(self)
+
+    async def _exists(self, lease_id: int) -> bool:
+        """Ask by a linearizable read of an attached key, or, where there is none, by the lease itself."""
+        keys = [holder.key for holder in self._holders if holder.attached]
+        for key in keys:
+            reply = await self._hub.pool.get(key, timeout=CLEAN_UP)
+            if reply.result.kv is not None and reply.result.kv.lease_id == lease_id:
+                return True
+        return not keys and (await self._hub.pool.lease_info(lease_id, timeout=CLEAN_UP)).ttl > 0
+
+    async def _revoke(self) -> None:
+        if self._hub.clock.now() < self._gone_by:
+            try:
+                await self._hub.pool.revoke(self._id, timeout=CLEAN_UP)
+            except OutcomeUnknown as error:
+                raise Unavailable(f"no answer to a revoke: {error}") from error
+        self._revocable = False
+
+    async def _revoke_unanswered(self, ttl: int) -> None:
+        """Revoke what a grant may have left; one that is applied after its revoke holds no key, and expires."""
+        self.closed = True
+        self._gone_by = self._hub.clock.now() + ttl
+        try:
+            await self._revoke()
+        except ElectionError as error:
+            log.warning("%r: left to expire: %s", self, error)
+
+    def __repr__(self) -> str:
+        state = "expired" if self.is_expired() else f"{self.remaining():.1f} s of {self.deadline.ttl} left"
+        return f"<Lease {self._id:x} {self.purpose!r} {state}>"

@@ -1,0 +1,238 @@
+"""The inner life of a term: it is believed, kept and guarded; it ends once, in one step; then it is released.
+
+The end is one synchronous step: ``check()`` is false, ``lost`` is set, the transition is published, the body's scope is
+cancelled. Nothing is awaited between these. What takes time, the body's end and the key's release, comes after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from aioelection._aio.tasks import finish
+from aioelection._core.facts import Changed, Ended, Fact, Reread
+from aioelection._core.machine import Event
+from aioelection._core.ops import Delete, Get, GetResult, KeyValue, Txn, created_at, held_by
+from aioelection._shell.hub import CLEAN_UP
+from aioelection.errors import (
+    ElectionError,
+    InvalidState,
+    LeaseExpired,
+    LossReason,
+    OutcomeUnknown,
+    Unavailable,
+)
+from aioelection.lease import Lease
+from aioelection.term import Term
+
+if TYPE_CHECKING:
+    from aioelection._shell.seat import Seat
+
+EXPLANATION = 0.05
+"""Seconds that are spent on telling a revoked lease from a deleted key; ``check()`` is false meanwhile."""
+
+_EVENTS = {LossReason.RESIGNED: Event.RESIGN, LossReason.CLOSED: Event.CLOSE}
+
+log = logging.getLogger("aioelection")
+
+
+class Tenure:
+    """One term of one leadership, from the win to the release."""
+
+    def __init__(self, seat: Seat, lease: Lease, *, owns_lease: bool, token: int, value: bytes) -> None:
+        self._seat = seat
+        self._hub = seat.hub
+        self.face = lease
+        self.lease = lease.life
+        self.owns_lease = owns_lease
+        self.term = Term(seat.key, value, token, lease.life.deadline, seat.hub.clock.now)
+        self.body: asyncio.Task[Any] | None = None
+        """The task that runs the body of ``async with``, until the body has ended."""
+        self.released = asyncio.Event()
+        """The key is gone, or will go by itself: nothing of this term needs care any more."""
+        self._empty = asyncio.Event()
+        """The body has ended."""
+        self._scope: anyio.CancelScope | None = None
+        self._unkept = asyncio.Event()
+        """Set when there is nothing left to renew for: the term is lost, or is being released."""
+        self._doomed = False
+        """The key is known to be gone, and only the reason is still being asked for."""
+        self.lease.attach(self)
+
+    # ------------------------------------------------------------------ what the lease tells
+
+    @property
+    def key(self) -> bytes:
+        return self.term.leader_key
+
+    @property
+    def attached(self) -> bool:
+        return True
+
+    def lease_ended(self, reason: LossReason) -> None:
+        self.end(reason)
+        self._release_over()
+
+    def lease_suspended(self) -> None:
+        self._seat.move_if_allowed(Event.SUSPEND, term=self.term)
+
+    def lease_resumed(self) -> None:
+        self._seat.move_if_allowed(Event.RESUME, term=self.term)
+
+    # ------------------------------------------------------------------ the body of ``async with``
+
+    def enter_body(self, scope: anyio.CancelScope, *, cancel_on_loss: bool) -> None:
+        """The current task is about to run the body inside ``scope``."""
+        self.body = asyncio.current_task()
+        self._scope = scope if cancel_on_loss else None
+        self._hub.spawn(self.keep())
+        if self._scope is not None and self.term.loss_reason is not None:
+            self._scope.cancel()
+
+    def leave_body(self) -> None:
+        self.body = self._scope = None
+        self._empty.set()
+
+    @property
+    def in_body(self) -> bool:
+        return self.body is not None and self.body is asyncio.current_task()
+
+    # ------------------------------------------------------------------ the end
+
+    def end(self, reason: LossReason) -> None:
+        """End the term, once; a later reason does not count. A body that ends its own term is not cancelled."""
+        if self.term.loss_reason is not None:
+            return
+        self.term.disbelieve()
+        self.term.loss_reason = reason
+        self.term.lost.set()
+        self._seat.move_if_allowed(_EVENTS.get(reason, Event.LOST), reason, self.term)
+        if reason is not LossReason.RESIGNED:
+            self._unkept.set()
+        if self._scope is not None and not (reason is LossReason.RESIGNED and self.in_body):
+            self._scope.cancel()
+
+    def settle(self) -> None:
+        """What is decided is decided now: if the key is known to be gone, the reason is not waited for."""
+        if self._doomed:
+            self.end(LossReason.DELETED)
+
+    def forked(self) -> None:
+        """In the child of a fork. Its copy of the loop may not run: nobody is woken."""
+        self.term.disbelieve()
+        self.term.loss_reason = self.term.loss_reason or LossReason.FORKED
+
+    # ------------------------------------------------------------------ keeping
+
+    async def keep(self) -> None:
+        """Renew the lease and guard the key until the term is lost, or its release begins."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._renew)
+            group.start_soon(self._guard)
+            await self._unkept.wait()
+            group.cancel_scope.cancel()
+
+    async def _renew(self) -> None:
+        try:
+            await self.lease.keep_alive()
+        except (LeaseExpired, InvalidState):
+            return  # the lease, or the client, has told this tenure already
+
+    async def _guard(self) -> None:
+        """The lease can be alive while the key is not ours: a renewal alone would never tell."""
+        with self._hub.watches.subscribe(self.term.leader_key, self.term.fencing_token + 1, self._told):
+            await self._unkept.wait()
+
+    def _told(self, fact: Fact) -> None:
+        match fact:
+            case Changed(event):
+                if event.deleted:
+                    self._key_gone()
+                else:
+                    self.end(LossReason.OVERWRITTEN)
+            case Reread(kv, _):
+                if kv is None or kv.create_revision != self.term.fencing_token:
+                    self._key_gone()
+                elif kv.lease_id != self.lease.id:
+                    self.end(LossReason.OVERWRITTEN)
+            case Ended(error):
+                self.end(LossReason.CLOSED if error is None else LossReason.REFUSED)
+
+    def _key_gone(self) -> None:
+        if not self._doomed:
+            self._doomed = True
+            self.term.disbelieve()
+            self._hub.spawn(self._explain())
+
+    async def _explain(self) -> None:
+        """A deleted key and a revoked lease look alike in a watch; whoever investigates wants to know."""
+        try:
+            info = await self._hub.pool.lease_info(self.lease.id, timeout=EXPLANATION)
+        except ElectionError:
+            self.end(LossReason.DELETED)
+            return
+        if info.ttl <= 0:
+            self.lease.gone()
+        self.end(LossReason.DELETED)
+
+    # ------------------------------------------------------------------ the release
+
+    async def release(self) -> None:
+        """Give up the key, and the lease if it is this term's own.
+
+        Raises ``Unavailable`` if etcd did not answer within a second; it may be tried again. Cancelled, it goes on.
+        """
+        if not self.released.is_set():
+            await finish(self._release())
+
+    async def _release(self) -> None:
+        self._unkept.set()
+        if self.owns_lease:
+            await self.lease.close()
+        else:
+            await self.delete_key()
+        self._release_over()
+
+    def _release_over(self) -> None:
+        self.lease.detach(self)
+        self.released.set()
+        self._seat.move_if_allowed(Event.RELEASED, self.term.loss_reason, self.term)
+
+    async def release_or_leave(self) -> None:
+        """Release; what etcd does not answer is left to expire."""
+        try:
+            await self.release()
+        except ElectionError as error:
+            log.warning("%r: left to expire: %s", self.term, error)
+            self._release_over()
+
+    async def vacate(self, *, quietly: bool = False) -> None:
+        """The term was ended from outside or by its own body: let the body end, if it is another's, then release."""
+        await self.body_ended()
+        await (self.release_or_leave() if quietly else self.release())
+
+    async def body_ended(self) -> None:
+        """Wait until the body has ended, unless it is the caller's own."""
+        if not self.in_body and self.body is not None:
+            await self._empty.wait()
+
+    async def delete_key(self) -> KeyValue | None:
+        """Delete the key if it is still this term's; if it is not, return what stands there instead."""
+        key = self.term.leader_key
+        ours = (created_at(key, self.term.fencing_token), held_by(key, self.lease.id))
+        try:
+            reply = await self._hub.pool.txn(Txn(ours, (Delete(key),), (Get(key),)), timeout=CLEAN_UP)
+        except OutcomeUnknown as error:  # the compares make it safe to try again
+            raise Unavailable(f"no answer to the deletion of the leader key: {error}") from error
+        answer = reply.result.responses[0]
+        return answer.kv if isinstance(answer, GetResult) else None
+
+    async def vacated(self, caller: asyncio.Task[Any] | None) -> None:
+        """On the client's closing: let the body end while the lease lives, then release."""
+        if self.body is not None and self.body is not caller:
+            with anyio.move_on_after(self.lease.remaining()):
+                await self._empty.wait()
+        await self.release_or_leave()

@@ -1,0 +1,120 @@
+"""One connection to one etcd member, over aetcd's stubs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+import grpc
+from aetcd import rpc
+
+from aioelection._core.endpoints import Endpoint
+from aioelection._core.ops import Txn
+from aioelection._transport.aetcd import messages
+from aioelection._transport.aetcd.channels import Channels, Metadata, Stubs
+from aioelection._transport.aetcd.errors import translate
+from aioelection._transport.aetcd.mending import ChannelClosed, mended
+from aioelection._transport.aetcd.streams import AetcdKeepAliveStream, AetcdWatchStream
+from aioelection._transport.port import GetReply, GrantReply, LeaseInfo, Status, TxnReply
+from aioelection.errors import OutcomeUnknown, Unauthenticated, Unavailable
+
+Method = Callable[[Stubs], Any]
+
+_STATUS: Method = attrgetter("maintenance.Status")
+_RANGE: Method = attrgetter("kv.Range")
+_TXN: Method = attrgetter("kv.Txn")
+_GRANT: Method = attrgetter("lease.LeaseGrant")
+_REVOKE: Method = attrgetter("lease.LeaseRevoke")
+_TIME_TO_LIVE: Method = attrgetter("lease.LeaseTimeToLive")
+_KEEP_ALIVE: Method = attrgetter("lease.LeaseKeepAlive")
+_WATCH: Method = attrgetter("watch.Watch")
+
+
+class AetcdConnection:
+    """The port's ``Connection``; where its channel and its metadata come from is the business of ``channels``."""
+
+    def __init__(self, endpoint: Endpoint, channels: Channels) -> None:
+        self._endpoint = endpoint
+        self._where = str(endpoint)
+        self._channels = channels
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self._endpoint
+
+    async def status(self, *, timeout: float) -> Status:
+        response = await self._call(_STATUS, rpc.StatusRequest(), timeout)
+        return Status(messages.header(response.header), response.version)
+
+    async def get(self, key: bytes, *, timeout: float) -> GetReply:
+        response = await self._call(_RANGE, rpc.RangeRequest(key=key), timeout)
+        return GetReply(messages.header(response.header), messages.get_result(response))
+
+    async def txn(self, txn: Txn, *, timeout: float) -> TxnReply:
+        response = await self._call(_TXN, messages.txn_request(txn), timeout, writes=True)
+        header = messages.header(response.header)
+        return TxnReply(header, messages.txn_result(response, header.revision))
+
+    async def grant(self, lease_id: int, ttl: int, *, timeout: float) -> GrantReply:
+        request = rpc.LeaseGrantRequest(ID=lease_id, TTL=ttl)
+        response = await self._call(_GRANT, request, timeout, writes=True)
+        return GrantReply(messages.header(response.header), response.ID, response.TTL)
+
+    async def revoke(self, lease_id: int, *, timeout: float) -> None:
+        await self._call(_REVOKE, rpc.LeaseRevokeRequest(ID=lease_id), timeout, writes=True)
+
+    async def lease_info(self, lease_id: int, *, timeout: float) -> LeaseInfo:
+        request = rpc.LeaseTimeToLiveRequest(ID=lease_id)
+        response = await self._call(_TIME_TO_LIVE, request, timeout)
+        return LeaseInfo(messages.header(response.header), response.TTL)
+
+    async def keep_alive(self, *, timeout: float) -> AetcdKeepAliveStream:
+        return AetcdKeepAliveStream(await self._stream(_KEEP_ALIVE, timeout), self._where)
+
+    async def watch(self, *, timeout: float) -> AetcdWatchStream:
+        return AetcdWatchStream(await self._stream(_WATCH, timeout), self._where)
+
+    async def aclose(self) -> None:
+        await self._channels.aclose()
+
+    async def _call(self, method: Method, request: Any, timeout: float, *, writes: bool = False) -> Any:
+        """One exchange within ``timeout`` seconds; a refused token is renewed, and the request sent once more.
+
+        Sending it again is safe: a request whose token is refused is not applied.
+        """
+        left = _countdown(timeout)
+        stubs, metadata = await self._channels.ready(left())
+        try:
+            return await self._exchange(method(stubs), request, left(), metadata, writes)
+        except Unauthenticated:
+            if not self._channels.token_refused(metadata):
+                raise
+        stubs, metadata = await self._channels.ready(left())
+        return await self._exchange(method(stubs), request, left(), metadata, writes)
+
+    async def _exchange(self, call: Any, request: Any, timeout: float, metadata: Metadata, writes: bool) -> Any:
+        try:
+            return await mended(call(request, timeout=timeout, metadata=metadata))
+        except grpc.aio.AioRpcError as error:
+            raise translate(error, self._where, writes=writes) from None
+        except ChannelClosed:
+            unanswered = OutcomeUnknown if writes else Unavailable
+            raise unanswered(f"{self._where}: the connection was closed") from None
+        except grpc.aio.UsageError:
+            raise Unavailable(f"{self._where}: the connection is closed") from None
+
+    async def _stream(self, method: Method, timeout: float) -> Any:
+        """Open a stream; a member without a quorum is to end it rather than stay silent (``hasleader``)."""
+        stubs, metadata = await self._channels.ready(timeout)
+        try:
+            return method(stubs)(metadata=(*metadata, ("hasleader", "true")))
+        except grpc.aio.UsageError:
+            raise Unavailable(f"{self._where}: the connection is closed") from None
+
+
+def _countdown(timeout: float) -> Callable[[], float]:
+    """Tells how many of the ``timeout`` seconds are left, never 0 (which gRPC takes for no limit at all)."""
+    deadline = time.monotonic() + timeout
+    return lambda: max(0.001, deadline - time.monotonic())

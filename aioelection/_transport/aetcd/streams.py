@@ -1,0 +1,69 @@
+"""The two streams of etcd's API: renewals and watches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+import grpc
+from aetcd import rpc
+
+from aioelection._core.cursors import WatchReply
+from aioelection._transport.aetcd import messages
+from aioelection._transport.aetcd.errors import translate
+from aioelection._transport.aetcd.mending import ChannelClosed, mended
+from aioelection._transport.port import KeepAliveReply
+from aioelection.errors import Unavailable
+
+
+class _Stream:
+    """A bidirectional call, with its ends in our words: whatever breaks it is ``Unavailable``, or a refusal."""
+
+    def __init__(self, call: Any, where: str) -> None:
+        self._call = call
+        self._where = where
+
+    async def _write(self, request: Any) -> None:
+        await self._guarded(self._call.write(request))
+
+    async def _read(self) -> Any:
+        response = await self._guarded(self._call.read())
+        if response is grpc.aio.EOF:  # type: ignore[attr-defined]
+            raise Unavailable(f"{self._where}: the stream was ended by etcd")
+        return response
+
+    async def _guarded(self, exchange: Awaitable[Any]) -> Any:
+        try:
+            return await mended(exchange)
+        except grpc.aio.AioRpcError as error:
+            raise translate(error, self._where, writes=False) from None
+        except (ChannelClosed, grpc.aio.UsageError, asyncio.InvalidStateError):
+            raise Unavailable(f"{self._where}: the stream is closed") from None
+
+    def close(self) -> None:
+        self._call.cancel()
+
+
+class AetcdKeepAliveStream(_Stream):
+    async def send(self, lease_id: int) -> None:
+        await self._write(rpc.LeaseKeepAliveRequest(ID=lease_id))
+
+    async def receive(self) -> KeepAliveReply:
+        response = await self._read()
+        return KeepAliveReply(messages.header(response.header), response.ID, response.TTL)
+
+
+class AetcdWatchStream(_Stream):
+    async def create(self, key: bytes, start_revision: int) -> None:
+        creation = rpc.WatchCreateRequest(key=key, start_revision=start_revision)
+        await self._write(rpc.WatchRequest(create_request=creation))
+
+    async def cancel(self, watch_id: int) -> None:
+        await self._write(rpc.WatchRequest(cancel_request=rpc.WatchCancelRequest(watch_id=watch_id)))
+
+    async def request_progress(self) -> None:
+        await self._write(rpc.WatchRequest(progress_request=rpc.WatchProgressRequest()))
+
+    async def receive(self) -> WatchReply:
+        return messages.watch_reply(await self._read())

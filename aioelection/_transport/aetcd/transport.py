@@ -1,0 +1,50 @@
+"""The port's ``Transport`` over aetcd."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import aetcd
+
+from aioelection._core.endpoints import Endpoint
+from aioelection._core.ops import Compare, Operation
+from aioelection._transport.aetcd.channels import AdoptedChannel, OwnChannel
+from aioelection._transport.aetcd.connection import AetcdConnection
+from aioelection._transport.aetcd.operations import to_compares, to_operations
+from aioelection.errors import InvalidConfiguration
+from aioelection.tls import TLS
+
+
+class _Words:
+    """Users write their compares and operations with aetcd's classes, whatever the connection."""
+
+    def compares(self, values: Sequence[object]) -> tuple[Compare, ...]:
+        return to_compares(values)
+
+    def operations(self, values: Sequence[object]) -> tuple[Operation, ...]:
+        return to_operations(values)
+
+
+class AetcdTransport(_Words):
+    """Opens a channel of our own for each endpoint."""
+
+    def __init__(self, tls: TLS | None = None, username: str | None = None, password: str | None = None) -> None:
+        self._tls = tls
+        self._username = username
+        self._password = password
+
+    def open(self, endpoint: Endpoint) -> AetcdConnection:
+        return AetcdConnection(endpoint, OwnChannel(endpoint, self._tls, self._username, self._password))
+
+
+class AdoptedTransport(_Words):
+    """Uses the channel of an ``aetcd.Client`` that the caller owns: one endpoint, its TLS and its token."""
+
+    def __init__(self, client: aetcd.Client) -> None:
+        if not isinstance(client, aetcd.Client):
+            raise InvalidConfiguration(f"client must be an aioelection.Client or an aetcd.Client, not {client!r}")
+        self._client = client
+        self.endpoint = Endpoint(client._host, client._port)
+
+    def open(self, endpoint: Endpoint) -> AetcdConnection:
+        return AetcdConnection(endpoint, AdoptedChannel(self._client))

@@ -1,0 +1,74 @@
+"""The client: a connection to an etcd cluster."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Self, Union
+
+from aioelection._shell.hub import Hub
+
+if TYPE_CHECKING:
+    import aetcd
+
+AnyClient = Union["Client", "aetcd.Client"]
+
+_adopted: weakref.WeakValueDictionary[int, Client] = weakref.WeakValueDictionary()
+"""The wrapper of each adopted client by its id, which stays true as long as the wrapper lives and holds the client."""
+
+
+class Client:
+    """A connection to an etcd cluster, made by ``connect`` or ``Client.from_aetcd``.
+
+    It belongs to the event loop and the process in which it is first used. ``aclose`` ends it; ``async with`` does so
+    by itself.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        """For the library's own parts."""
+
+    @classmethod
+    def from_aetcd(cls, client: aetcd.Client) -> Client:
+        """Adopt an ``aetcd.Client``: its one endpoint, its channel and its credentials, without failover.
+
+        The same client is adopted once: asked again, the same wrapper is given. Closing the wrapper does not close the
+        client, and closing the client first ends every leadership on it by its deadline.
+
+        Raises:
+            InvalidConfiguration: it is no ``aetcd.Client``.
+        """
+        from aioelection.connect import adopt  # noqa: PLC0415 (it imports this module)
+
+        wrapper = _adopted.get(id(client))
+        if wrapper is None or wrapper.hub.closed:
+            wrapper = _adopted[id(client)] = cls(adopt(client))
+        return wrapper
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The endpoints that are known, the one in use first."""
+        return tuple(str(endpoint) for endpoint in self.hub.pool.endpoints)
+
+    async def aclose(self) -> None:
+        """Close the client: idempotent.
+
+        Every term on it is lost (reason ``closed``): bodies are cancelled and awaited while their leases live, and
+        leases are revoked. Waiting campaigns raise ``InvalidState``, watches return, iterators end. Cancelled, it is
+        carried out all the same.
+        """
+        await self.hub.aclose()
+
+    async def __aenter__(self) -> Self:
+        self.hub.check_use()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<Client {', '.join(self.endpoints)}{' closed' if self.hub.closed else ''}>"
+
+
+def as_client(client: AnyClient) -> Client:
+    """A client of ours; one of aetcd's is adopted."""
+    return client if isinstance(client, Client) else Client.from_aetcd(client)

@@ -1,0 +1,131 @@
+"""Where the rings are put together: a client over the port, and the port over aetcd."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from aioelection._core import checks
+from aioelection._core.endpoints import Endpoint, parse_endpoints
+from aioelection._shell.hub import Hub
+from aioelection._transport.aetcd import AdoptedTransport, AetcdTransport
+from aioelection._transport.port import Status
+from aioelection.client import Client
+from aioelection.errors import ElectionError, InvalidConfiguration, Unavailable
+from aioelection.tls import TLS
+
+if TYPE_CHECKING:
+    import aetcd
+
+log = logging.getLogger("aioelection")
+
+
+def connect(
+    endpoints: str | Iterable[str],
+    *,
+    tls: TLS | None = None,
+    username: str | None = None,
+    password: str | None = None,
+    connect_timeout: float = 5.0,
+) -> AbstractAsyncContextManager[Client]:
+    """Connect to an etcd cluster for the length of an ``async with`` block.
+
+    Args:
+        endpoints: one or many, as ``"http://a:2379,http://b:2379"`` or as a list; the first that answers is used, and
+            the next when it fails.
+        tls: certificates, for ``https`` endpoints; without it gRPC's own authorities are trusted.
+        username: etcd's user, with ``password``, where authentication is on.
+        password: never shown in any message.
+        connect_timeout: seconds within which one endpoint has to answer.
+
+    Raises:
+        InvalidConfiguration: at the call: an argument cannot work; the message names it.
+        Unavailable: on entry: no endpoint answered in time; the message names every one, and what it said.
+        Unauthenticated: on entry: the user or the password is wrong.
+
+    Cancelled on entry or within, everything that was opened is closed.
+    """
+    parsed = parse_endpoints(endpoints, secure=tls is not None)
+    if (username is None) != (password is None):
+        raise InvalidConfiguration("username and password go together, but only one of them is given")
+    if tls is not None and not isinstance(tls, TLS):
+        raise InvalidConfiguration(f"tls must be an aioelection.TLS, not {type(tls).__name__}")
+    timeout = checks.seconds(connect_timeout, "connect_timeout")
+    return _connected(Hub(AetcdTransport(tls, username, password), parsed), timeout)
+
+
+def adopt(client: aetcd.Client) -> Hub:
+    """A hub over the channel of an ``aetcd.Client``."""
+    transport = AdoptedTransport(client)
+    return Hub(transport, (transport.endpoint,))
+
+
+@asynccontextmanager
+async def _connected(hub: Hub, timeout: float) -> AsyncIterator[Client]:
+    client = Client(hub)
+    try:
+        hub.check_use()
+        _warn_of(await _first_answer(hub, timeout))
+        yield client
+    finally:
+        await client.aclose()
+
+
+async def _first_answer(hub: Hub, timeout: float) -> Status:
+    """Ask every endpoint at once; the first that answers is the one to use."""
+    asked = {asyncio.ensure_future(_ask(hub, each, timeout)): each for each in hub.pool.endpoints}
+    failures: dict[Endpoint, ElectionError] = {}
+    try:
+        for answer in asyncio.as_completed(asked):
+            endpoint, outcome = await answer
+            if isinstance(outcome, Status):
+                hub.pool.prefer(endpoint)
+                return outcome
+            failures[endpoint] = outcome
+    finally:
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+    raise _nobody(failures)
+
+
+async def _ask(hub: Hub, endpoint: Endpoint, timeout: float) -> tuple[Endpoint, Status | ElectionError]:
+    """What the endpoint answers within the time; while it refuses connections it is asked again."""
+    deadline = hub.clock.now() + timeout
+    while True:
+        try:
+            left = max(0.001, deadline - hub.clock.now())
+            return endpoint, await hub.pool.connection(endpoint).status(timeout=left)
+        except Unavailable as error:
+            if hub.clock.now() + 0.1 >= deadline:
+                return endpoint, error
+        except ElectionError as error:
+            return endpoint, error
+        await asyncio.sleep(0.1)
+
+
+def _nobody(failures: dict[Endpoint, ElectionError]) -> ElectionError:
+    """Credentials that were refused say more than endpoints that were silent."""
+    for error in failures.values():
+        if not isinstance(error, Unavailable):
+            return error
+    return Unavailable("no etcd endpoint answered: " + "; ".join(str(error) for error in failures.values()))
+
+
+def _warn_of(status: Status) -> None:
+    """etcd issue 15247: a leader that was frozen can revoke leases that are alive; mended in 3.5.13 and 3.4.31."""
+    match = re.match(r"(\d+)\.(\d+)\.(\d+)", status.version)
+    if match is None:
+        return
+    major, minor, patch = map(int, match.groups())
+    mended = {(3, 4): 31, (3, 5): 13}.get((major, minor), 0 if (major, minor) > (3, 5) else 1_000_000)
+    if patch < mended:
+        log.warning(
+            "etcd %s can revoke leases that are alive after its leader was frozen (etcd issue 15247); "
+            "upgrade to 3.5.13 or later",
+            status.version,
+        )

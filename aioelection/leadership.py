@@ -1,0 +1,328 @@
+"""A leadership: one key that many stand for and one holds."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+from aioelection._core import checks
+from aioelection._core.campaign_times import CampaignTimes
+from aioelection._core.machine import State
+from aioelection._shell.candidate import Candidate
+from aioelection._shell.follow import LeaderWatch, WatchEnd
+from aioelection._shell.seat import Seat
+from aioelection._shell.tenure import Tenure
+from aioelection.campaign import Campaign, OnLoss
+from aioelection.client import AnyClient, Client, as_client
+from aioelection.errors import (
+    InvalidConfiguration,
+    InvalidState,
+    LeadershipLost,
+    LeaseExpired,
+    LossReason,
+    NotLeader,
+)
+from aioelection.lease import Lease
+from aioelection.observe import Observer, observe
+from aioelection.run import run_for_ever
+from aioelection.term import Term
+from aioelection.transitions import Transitions
+from aioelection.txn import LeaderTxn
+
+
+class Leadership:
+    """Stands for, holds and gives up the leadership of one key; one process of many holds it at a time.
+
+    Not promised: that two bodies never overlap after somebody else deleted or overwrote the key, or revoked the lease
+    (known within a second while etcd is healthy, else at the deadline), nor that what was sent before a loss has not
+    arrived after it. For these, let what you write to check the term's ``fencing_token``.
+
+    Args:
+        client: an ``aioelection.Client``, or an ``aetcd.Client``, which is adopted.
+        leader_key: the key that candidates compete for.
+        purpose: what the election is for, in logs and metrics.
+
+    Raises:
+        InvalidConfiguration: the key is empty, or an argument has a wrong type.
+    """
+
+    def __init__(self, client: AnyClient, leader_key: str | bytes, purpose: str = "") -> None:
+        key = checks.key(leader_key)
+        self._seat = Seat(as_client(client), key, checks.text(purpose, "purpose"))
+        self._hub = self._seat.hub
+        self._campaign_times = CampaignTimes()
+        self._primary_watch = False
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def client(self) -> Client:
+        """The client, for as long as this exists; an ``aetcd.Client`` has been adopted."""
+        return self._seat.client
+
+    @property
+    def leader_key(self) -> bytes:
+        """The key that candidates compete for."""
+        return self._seat.key
+
+    @property
+    def purpose(self) -> str:
+        """What the election is for."""
+        return self._seat.purpose
+
+    @property
+    def leader_value(self) -> bytes | None:
+        """The value of the term that this leadership holds; ``None`` if it holds none."""
+        tenure = self._seat.tenure
+        return tenure.term.leader_value if tenure is not None and tenure.term.loss_reason is None else None
+
+    @property
+    def state(self) -> State:
+        """Where it stands."""
+        return self._seat.state
+
+    @property
+    def term(self) -> Term | None:
+        """The last term that it won, until ``reset``; it may have ended."""
+        return self._seat.tenure.term if self._seat.tenure is not None else None
+
+    @property
+    def lease(self) -> Lease | None:
+        """The lease of the term, or the one that was set for campaigns to come; ``None`` if there is neither.
+
+        Setting it makes nobody a leader: the next campaigns stand on it as a shared lease, until ``reset``. Refused
+        with ``InvalidState`` while this leadership stands or holds a term.
+        """
+        tenure = self._seat.tenure
+        return tenure.face if tenure is not None and tenure.term.loss_reason is None else self._seat.lease
+
+    @lease.setter
+    def lease(self, lease: Lease | None) -> None:
+        if lease is not None and not isinstance(lease, Lease):
+            raise InvalidConfiguration(f"lease must be an aioelection.Lease, not {lease!r}")
+        self._seat.check_vacant()
+        self._seat.lease = lease
+
+    def check(self) -> bool:
+        """Whether this leadership holds a valid term now. Never touches the network; may be called in any thread."""
+        tenure = self._seat.tenure
+        return tenure is not None and tenure.term.check()
+
+    def transitions(self) -> Transitions:
+        """Every change of state from now on, beginning with the present state; ends when the client closes."""
+        return self._seat.transitions()
+
+    def observe(self, message_type: type[Any] | None = None) -> Observer:
+        """Follow who leads this key; see ``aioelection.observe``."""
+        return observe(self.client, self.leader_key, message_type)
+
+    # ------------------------------------------------------------------ standing and leading
+
+    def campaign(
+        self,
+        lease_timeout: int,
+        leader_data: Any,
+        *cmps: object,
+        wait: bool = True,
+        on_loss: OnLoss = "cancel",
+        lease: Lease | None = None,
+    ) -> Campaign:
+        """Stand for election: ``async with leadership.campaign(10, b"node-a") as term: ...``, or ``await`` it.
+
+        Entered, the term is kept while the body runs; when it is lost the body is cancelled, and ``LeadershipLost``
+        raised; when the body has ended the key is released. The body is cancelled by an anyio scope, again at every
+        ``await``: clean-up in the body that awaits needs ``anyio.CancelScope(shield=True)``. Awaited, the term is given
+        and nothing renews it until ``keep``.
+
+        Args:
+            lease_timeout: whole seconds; the key goes that long after its holder has died. With ``lease``, the least
+                TTL that is accepted of it.
+            leader_data: who stands: ``str``, ``bytes`` or a protobuf message; the value of the key.
+            cmps: aetcd compares that must hold too at the moment of the win.
+            wait: wait to be elected, through outages, for ever; ``False``: a single attempt.
+            on_loss: ``"cancel"`` the body, or set ``term.lost`` only (``"event"``).
+            lease: a granted lease to stand on, which others may share; then resigning deletes the key alone.
+
+        Raises:
+            InvalidConfiguration: at the call: an argument cannot work. Awaited: etcd found a compare malformed.
+            InvalidState: this leadership stands or leads already, or its client is closed, or was closed meanwhile.
+            CampaignConflict: only with ``wait=False``: another leads (``.leader``), or a compare does not hold.
+            Unavailable: only with ``wait=False``: etcd did not answer.
+            LeaseExpired: the shared lease is not granted, or has expired.
+            PermissionDenied, Unauthenticated: etcd refused it.
+            LeadershipLost: on leaving ``async with``: the term was lost, or given up from another task.
+
+        Cancelled while it waits, it leaves no lease and no key a second later, or none beyond expiry if etcd is out of
+        reach.
+        """
+        ttl = checks.lease_timeout(lease_timeout)
+        value = checks.leader_data(leader_data)
+        compares = self._hub.transport.compares(cmps)
+        if on_loss not in ("cancel", "event"):
+            raise InvalidConfiguration(f'on_loss must be "cancel" or "event", not {on_loss!r}')
+        lease = lease if lease is not None else self._seat.lease
+        self._check_shared(lease, ttl)
+        self._seat.check_vacant()
+        return Campaign(self._seat, Candidate(self._seat, ttl, value, compares, wait=wait, lease=lease), on_loss)
+
+    def _check_shared(self, lease: Lease | None, ttl: int) -> None:
+        if lease is None:
+            return
+        if not isinstance(lease, Lease):
+            raise InvalidConfiguration(f"lease must be an aioelection.Lease, not {lease!r}")
+        if lease.client is not self.client:
+            raise InvalidConfiguration("lease must be one of the same client")
+        if lease.is_expired():
+            raise LeaseExpired(f"{lease!r} is not granted, or has expired")
+        if lease.ttl < ttl:
+            raise InvalidConfiguration(f"lease must have a TTL of at least lease_timeout={ttl}, not {lease.ttl}")
+        if lease.life.claims(self.leader_key):
+            raise InvalidState(f"another campaign or term for {self.leader_key!r} is on this lease")
+
+    async def keep(self) -> None:
+        """Renew the lease and watch the key until the term ends; returns when it was given up, else raises.
+
+        Raises:
+            LeadershipLost: the term was lost; what was left of it has been released.
+            NotLeader: there is no term: none was won since the last ``reset``.
+
+        Cancelled, it renews no more; the term goes on until its deadline.
+        """
+        tenure = self._tenure()
+        if tenure.term.loss_reason is None:
+            self._hub.check_use()
+            await tenure.keep()
+        reason = tenure.term.loss_reason
+        if reason is None or reason is LossReason.RESIGNED:
+            return
+        if tenure.body is None:
+            await tenure.release_or_leave()
+        raise LeadershipLost(reason, self.leader_key)
+
+    async def run(self, serve: Callable[[Term], Awaitable[object]], lease_timeout: int, leader_data: Any) -> NoReturn:
+        """Lead whenever possible, for ever: campaign, run ``serve(term)``, and campaign again.
+
+        ``serve`` is cancelled when the term is lost, and has ended before the key is given up. When it returns, the
+        leadership is resigned and, after a moment, stood for again. When it raises, the leadership is resigned and the
+        exception leaves ``run``. Otherwise ``run`` ends only by cancellation, or with ``InvalidState`` when the client
+        is closed, or when etcd refuses it (``PermissionDenied``, ``Unauthenticated``).
+        """
+        await run_for_ever(lambda: self.campaign(lease_timeout, leader_data), serve, self._hub.clock)
+
+    def leader_txn(self, *cmps: object) -> LeaderTxn:
+        """A transaction that is applied only while the present term holds; see ``LeaderTxn``.
+
+        ``await leadership.leader_txn().then(Put("total", "42")).commit()``
+
+        Args:
+            cmps: aetcd compares that must hold too.
+
+        Raises:
+            NotLeader: there is no valid term to guard it with.
+            InvalidConfiguration: an argument is no compare.
+        """
+        compares = self._hub.transport.compares(cmps)
+        tenure = self._seat.tenure
+        if tenure is None or not tenure.term.check():
+            raise NotLeader(f"no valid term of {self.leader_key!r} is held")
+        return LeaderTxn(self._seat, tenure, compares)
+
+    # ------------------------------------------------------------------ giving up
+
+    async def resign(self) -> None:
+        """Give up the term: ``check()`` is false at once, and the next leader can follow within milliseconds.
+
+        Called in the body of ``async with`` it releases the key at once, and the body goes on without it. Called from
+        another task it cancels the body, waits until it has ended, and the ``async with`` raises ``LeadershipLost``.
+        Without a term it does nothing.
+
+        Raises:
+            Unavailable: etcd did not answer within a second. It can be tried again; else the lease expires.
+
+        Cancelled, the term is given up all the same.
+        """
+        tenure = self._seat.tenure
+        if tenure is not None:
+            tenure.end(LossReason.RESIGNED)
+            await tenure.vacate()
+
+    async def reset(self) -> None:
+        """Give up the term as ``resign`` does, and forget the lease that was set and the primary watch.
+
+        It raises nothing on a network failure: what cannot be revoked is left to expire. A waiting campaign is not
+        ended by it. Cancelled, the term is given up all the same.
+        """
+        self._primary_watch = False
+        self._seat.lease = None
+        tenure = self._seat.tenure
+        if tenure is not None:
+            tenure.end(LossReason.RESIGNED)
+            await tenure.vacate(quietly=True)
+
+    async def delete_leader_key(self) -> None:
+        """Delete the key of the last term if it is still that term's, and end the term as ``resign`` does.
+
+        A key that is gone already is a success.
+
+        Raises:
+            NotLeader: there is no such term, or the key has passed on to another: it is not touched.
+            Unavailable: etcd did not answer within a second; it can be tried again.
+        """
+        tenure = self._tenure()
+        tenure.end(LossReason.RESIGNED)
+        await tenure.body_ended()
+        standing = await tenure.delete_key()
+        await tenure.vacate()
+        if standing is not None:
+            raise NotLeader(f"{self.leader_key!r} has passed to the term {standing.create_revision}; not deleted")
+
+    def _tenure(self) -> Tenure:
+        if self._seat.tenure is None:
+            raise NotLeader(f"no term of {self.leader_key!r} was won")
+        return self._seat.tenure
+
+    # ------------------------------------------------------------------ following
+
+    async def watch(self, revision: int, *, patience: float = 60.0) -> WatchEnd:
+        """Watch another leader until it is gone; returns why.
+
+        Args:
+            revision: the watched leader's mod revision (``Leader.revision``); what comes after it counts, however late
+                the watch begins. 0: whoever leads now.
+            patience: seconds for which no member need be watched on before ``UNREACHABLE`` is returned.
+
+        Raises:
+            InvalidConfiguration: an argument cannot work.
+            PermissionDenied, Unauthenticated: etcd refused the watch.
+        """
+        after = checks.revision(revision)
+        seconds = checks.seconds(patience, "patience")
+        if not self._hub.closed:
+            self._hub.check_use()
+        return await LeaderWatch(self._hub, self.leader_key, self.is_primary).run(after, seconds)
+
+    def set_primary_watch(self, flag: bool) -> None:
+        """While set, ``watch`` also ends when the key is overwritten under another lease; ``reset`` clears it."""
+        self._primary_watch = bool(flag)
+
+    def is_primary(self) -> bool:
+        """Whether ``set_primary_watch`` is on."""
+        return self._primary_watch
+
+    # ------------------------------------------------------------------ campaign times
+
+    def add_campaign_times(self) -> None:
+        """Count a campaign, and forget those of more than 5 minutes ago."""
+        self._campaign_times.add(self._hub.clock.now())
+
+    @property
+    def campaign_times_num(self) -> int:
+        """How many campaigns were counted, in a window of 5 minutes that moves when one is added (as in PD)."""
+        return len(self._campaign_times)
+
+    def reset_campaign_times(self) -> None:
+        """Forget the counted campaigns."""
+        self._campaign_times.reset()
+
+    def __repr__(self) -> str:
+        return f"<Leadership {self.leader_key!r} {self.purpose!r} {self.state.value}>"
