@@ -47,7 +47,8 @@ class Client:
     @property
     def endpoints(self) -> tuple[str, ...]:
         """The endpoints that are known, the one in use first."""
-        return tuple(str(endpoint) for endpoint in self.hub.pool.endpoints)
+        roster = self.hub.pool.roster
+        return tuple(str(each) for each in sorted(roster, key=lambda endpoint: endpoint != roster.current))
 
     async def aclose(self) -> None:
         """Close the client: idempotent.

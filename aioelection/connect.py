@@ -31,6 +31,7 @@ def connect(
     username: str | None = None,
     password: str | None = None,
     connect_timeout: float = 5.0,
+    discover: bool = True,
 ) -> AbstractAsyncContextManager[Client]:
     """Connect to an etcd cluster for the length of an ``async with`` block.
 
@@ -41,6 +42,8 @@ def connect(
         username: etcd's user, with ``password``, where authentication is on.
         password: never shown in any message.
         connect_timeout: seconds within which one endpoint has to answer.
+        discover: learn the other members from the cluster, and keep the list up to date; turn it off where the
+            addresses that members advertise cannot be reached from here (NAT). Endpoints named here stay in use anyway.
 
     Raises:
         InvalidConfiguration: at the call: an argument cannot work; the message names it.
@@ -55,7 +58,7 @@ def connect(
     if tls is not None and not isinstance(tls, TLS):
         raise InvalidConfiguration(f"tls must be an aioelection.TLS, not {type(tls).__name__}")
     timeout = checks.seconds(connect_timeout, "connect_timeout")
-    return _connected(Hub(AetcdTransport(tls, username, password), parsed), timeout)
+    return _connected(Hub(AetcdTransport(tls, username, password), parsed), timeout, discover=bool(discover))
 
 
 def adopt(client: aetcd.Client) -> Hub:
@@ -65,11 +68,12 @@ def adopt(client: aetcd.Client) -> Hub:
 
 
 @asynccontextmanager
-async def _connected(hub: Hub, timeout: float) -> AsyncIterator[Client]:
+async def _connected(hub: Hub, timeout: float, *, discover: bool) -> AsyncIterator[Client]:
     client = Client(hub)
     try:
         hub.check_use()
         _warn_of(await _first_answer(hub, timeout))
+        hub.caretaker.start(learn=discover)
         yield client
     finally:
         await client.aclose()
@@ -77,13 +81,13 @@ async def _connected(hub: Hub, timeout: float) -> AsyncIterator[Client]:
 
 async def _first_answer(hub: Hub, timeout: float) -> Status:
     """Ask every endpoint at once; the first that answers is the one to use."""
-    asked = {asyncio.ensure_future(_ask(hub, each, timeout)): each for each in hub.pool.endpoints}
+    asked = {asyncio.ensure_future(_ask(hub, each, timeout)): each for each in hub.pool.roster}
     failures: dict[Endpoint, ElectionError] = {}
     try:
         for answer in asyncio.as_completed(asked):
             endpoint, outcome = await answer
             if isinstance(outcome, Status):
-                hub.pool.prefer(endpoint)
+                hub.pool.roster.prefer(endpoint)
                 return outcome
             failures[endpoint] = outcome
     finally:

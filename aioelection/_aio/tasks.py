@@ -43,3 +43,26 @@ async def finish(coroutine: Coroutine[Any, Any, T]) -> T:
             task.exception()  # told to nobody: the cancellation goes first
         raise cancelled
     return task.result()
+
+
+class Tasks:
+    """Tasks that belong to one owner, who ends them all in the end."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def aclose(self) -> None:
+        """Cancel those that run, and wait until they have ended."""
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks))
+
+    def __len__(self) -> int:
+        return len(self._tasks)

@@ -60,6 +60,10 @@ class Deadline:
         """A renewal is being sent; should it stay unanswered, the next one is due after an attempt's time."""
         self.next_renewal = now + attempt_timeout(self.ttl)
 
+    def answered(self, sent: float) -> None:
+        """The renewal sent at ``sent`` was answered, for what the answer is worth: the next is due in its time."""
+        self.next_renewal = sent + renewal_interval(self.ttl)
+
     def failed(self, now: float) -> None:
         """A renewal was lost on its way: another is due at once."""
         self.next_renewal = min(self.next_renewal, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -69,30 +69,3 @@ def _parse(text: object, secure: bool) -> Endpoint:
 def _malformed(text: object, why: str) -> InvalidConfiguration:
     shown = text.rpartition("@")[2] if isinstance(text, str) else text  # what stands before an @ may be a password
     return InvalidConfiguration(f"endpoint {shown!r} is malformed ({why}); write it as http://host:port")
-
-
-class Roster:
-    """The known endpoints and the one that is used; a failing one goes to the back of the line."""
-
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
-        self._line = list(endpoints)
-
-    @property
-    def current(self) -> Endpoint:
-        return self._line[0]
-
-    def failed(self, endpoint: Endpoint) -> None:
-        """The endpoint did not serve; if it is the current one, the next takes its place."""
-        if self._line[0] == endpoint:
-            self._line.append(self._line.pop(0))
-
-    def prefer(self, endpoint: Endpoint) -> None:
-        """The endpoint has just answered: use it."""
-        self._line.remove(endpoint)
-        self._line.insert(0, endpoint)
-
-    def __iter__(self) -> Iterator[Endpoint]:
-        return iter(tuple(self._line))
-
-    def __len__(self) -> int:
-        return len(self._line)

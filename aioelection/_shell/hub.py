@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioelection._aio.alarm import Alarm
 from aioelection._aio.clock import Clock
-from aioelection._aio.tasks import finish
+from aioelection._aio.tasks import Tasks, finish
 from aioelection._core.endpoints import Endpoint
+from aioelection._transport.caretaker import Caretaker
 from aioelection._transport.keepalive import KeepAlivePump
 from aioelection._transport.pool import Pool
 from aioelection._transport.port import Transport
@@ -42,7 +43,9 @@ class Hub:
         self.transport = transport
         self.pool = Pool(transport, endpoints, self.clock)
         self.renewals = KeepAlivePump(self.pool, self.clock)
+        self.pool.witness = self.renewals
         self.watches = WatchPump(self.pool, self.clock)
+        self.caretaker = Caretaker(self.pool, self.clock)
         self.deadlines: Alarm[LeaseLife] = Alarm(
             self.clock, lambda lease: lease.deadline.at, lambda lease: lease.expire()
         )
@@ -51,7 +54,7 @@ class Hub:
         self.closed = False
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks()
         _hubs.add(self)
 
     def check_use(self) -> None:
@@ -68,10 +71,7 @@ class Hub:
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run in a task of the hub's, out of reach of the scopes of whoever asks for it."""
-        task = asyncio.ensure_future(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return self._tasks.start(coroutine)
 
     async def aclose(self) -> None:
         """End every term and every wait, give up what is held, and close all connections; idempotent."""
@@ -89,10 +89,8 @@ class Hub:
             iterator.close()
         self.deadlines.close()
         await self.renewals.aclose()
-        for task in list(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(list(self._tasks))
+        await self.caretaker.aclose()
+        await self._tasks.aclose()
         await self.pool.aclose()
 
 

@@ -23,6 +23,9 @@ from aioelection.errors import (
     Unavailable,
 )
 
+BARRIER_KEY = b"aioelection/barrier"
+"""Read to prove a renewal of a lease on which nobody stands; it need not exist."""
+
 log = logging.getLogger("aioelection.lease")
 
 
@@ -69,6 +72,11 @@ class LeaseLife:
     @property
     def id(self) -> int:
         return self._id
+
+    @property
+    def barrier_key(self) -> bytes:
+        """Whoever stands for a key may read it; with nobody on the lease, a key of our own has to serve."""
+        return next((holder.key for holder in self._holders), BARRIER_KEY)
 
     def remaining(self) -> float:
         return self.deadline.remaining(self._hub.clock.now())

@@ -1,9 +1,12 @@
-"""The renewal pump: one stream renews every lease of a client.
+"""The renewal pump: one stream renews every lease of a client, and another takes over before it can hurt.
 
-A tick: the pump wakes when a lease is due, notes the time, sends; the reply is matched to that time, and the lease's
-deadline moves. The time that counts is that of *sending*. A stream on which a lease is unanswered when it is due again
-is stalled, and is replaced by a fresh one on the next member: a renewal that etcd has forwarded to a frozen leader
-blocks its whole stream for seconds (measured on 3.5.1).
+A tick: the pump wakes when a lease is due, notes the time, sends; the reply is matched to that time, and goes to the
+ledger; a read proves it, and the lease's deadline moves, counted from the *sending*.
+
+A lane is one stream to one member; the newest is the one to send on. When an answer on it is late, a new lane is opened
+to the next member and asked the same, while the old one may still answer; when no answer comes in an attempt's whole
+time, likewise. Each time it is a *fresh* stream: a renewal that a follower has forwarded to a frozen leader blocks its
+whole stream for seconds, on every follower (measured on 3.5.1).
 """
 
 from __future__ import annotations
@@ -11,20 +14,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import deque
 from typing import Protocol
 
 from aioelection._aio.clock import Clock
-from aioelection._aio.tasks import first_of
+from aioelection._aio.tasks import Tasks, first_of
 from aioelection._core.agenda import Agenda
 from aioelection._core.backoff import backoff
 from aioelection._core.deadline import Deadline
+from aioelection._core.hedge import HedgeDelay
+from aioelection._core.ledger import Ledger
 from aioelection._transport.pool import ATTEMPT, Pool
-from aioelection._transport.port import KeepAliveStream
-from aioelection.errors import ElectionError, Unavailable
+from aioelection._transport.port import Connection, KeepAliveReply, KeepAliveStream
+from aioelection.errors import ElectionError
 
 LONGEST_PAUSE = 0.3
 """Seconds between attempts to reach anybody, at most."""
+
+MOST_LANES = 4
+"""Streams that are listened to at once; the oldest goes first."""
 
 log = logging.getLogger("aioelection.keepalive")
 
@@ -38,8 +45,12 @@ class Renewable(Protocol):
     @property
     def deadline(self) -> Deadline: ...
 
+    @property
+    def barrier_key(self) -> bytes:
+        """A key that may be read to prove the lease's acknowledgements."""
+
     def acknowledged(self, sent: float, ttl: int) -> None:
-        """A renewal sent at ``sent`` was acknowledged."""
+        """A renewal sent at ``sent`` was acknowledged, by whoever leads etcd."""
 
     def renewal_failed(self) -> None:
         """A renewal was not answered in its time; another attempt follows."""
@@ -56,12 +67,22 @@ class KeepAlivePump:
         self._clock = clock
         self._leases: dict[int, Renewable] = {}
         self._agenda: Agenda[int] = Agenda(self._due)
-        self._unanswered: dict[int, deque[float]] = {}
-        """The send times of each lease on the present stream, oldest first."""
-        self._answered = False
-        """Whether the present stream has renewed anything yet."""
+        self._ledger: Ledger[int] = Ledger()
+        self._delay = HedgeDelay()
+        self._lanes: list[Lane] = []
+        """Oldest first."""
+        self._distrusted = False
+        """The newest lane's member has acknowledged what was not so: the next renewal takes another."""
+        self._failures = 0
+        self._not_before = 0.0
+        """When the next lane may be opened, after nobody could be reached."""
         self._wake = asyncio.Event()
+        self._unproven = asyncio.Event()
+        self._tasks = Tasks()
         self._task: asyncio.Task[None] | None = None
+        self.renewals = 0
+        self.hedges = 0
+        self.disproven = 0
 
     def add(self, lease: Renewable) -> None:
         self._leases[lease.id] = lease
@@ -78,7 +99,7 @@ class KeepAlivePump:
         if self._leases.get(lease.id) is lease:
             del self._leases[lease.id]
             self._agenda.discard(lease.id)
-            self._unanswered.pop(lease.id, None)
+            self._ledger.drop(lease.id)
             self._wake.set()
 
     async def aclose(self) -> None:
@@ -86,61 +107,194 @@ class KeepAlivePump:
             self._task.cancel()
             await asyncio.wait([self._task])
 
+    # ------------------------------------------------------------------ the pump's own task
+
     def _due(self, lease_id: int) -> float:
         lease = self._leases.get(lease_id)
         return float("inf") if lease is None else lease.deadline.next_renewal
 
     async def _run(self) -> None:
-        failures = 0
-        while self._leases:
-            connection = self._pool.connection()
-            self._unanswered.clear()
-            self._answered = False
-            try:
-                stream = await connection.keep_alive(timeout=ATTEMPT)
-                try:
-                    await first_of(self._send(stream), self._receive(stream))
-                finally:
-                    stream.close()
-            except ElectionError as error:
-                log.info("renewals interrupted: %s", error)
-                self._pool.failed(connection)
-                failures = 1 if self._answered else failures + 1
-                self._interrupted()
-                await asyncio.sleep(backoff(failures, random.random(), longest=LONGEST_PAUSE))
+        try:
+            while self._leases:
+                await first_of(self._tick(), self._prove())
+        finally:
+            self._lanes.clear()
+            await self._tasks.aclose()
 
-    async def _send(self, stream: KeepAliveStream) -> None:
+    async def _tick(self) -> None:
         while self._leases:
             self._wake.clear()
-            for lease_id in self._agenda.take_due(self._clock.now()):
-                if self._unanswered.get(lease_id):
-                    raise Unavailable("a renewal is unanswered")
-                now = self._clock.now()
-                self._leases[lease_id].deadline.sending(now)
-                self._agenda.add(lease_id)
-                self._unanswered.setdefault(lease_id, deque()).append(now)
-                await stream.send(lease_id)
-            await self._clock.wait(self._wake, self._agenda.next())
+            now = self._clock.now()
+            if now >= self._not_before:
+                self._send_due(now)
+                self._hedge(now)
+            await self._clock.wait(self._wake, self._next_tick())
 
-    async def _receive(self, stream: KeepAliveStream) -> None:
+    def _next_tick(self) -> float | None:
+        due = self._agenda.next()
+        lane = self._lanes[-1] if self._lanes else None
+        if lane is not None and lane.waiting_since is not None and not lane.hedged:
+            late = lane.waiting_since + self._delay.seconds
+            due = late if due is None else min(due, late)
+        return due if due is None else max(due, self._not_before)
+
+    def _send_due(self, now: float) -> None:
+        due = self._agenda.take_due(now)
+        if not due:
+            return
+        lane = self._lanes[-1] if self._lanes else None
+        failed = [] if lane is None else [lease_id for lease_id in due if lease_id in lane.unanswered]
+        for lease_id in failed:
+            self._leases[lease_id].renewal_failed()
+        if lane is None or failed or self._distrusted:
+            lane = self._open_lane()
+        for lease_id in due:
+            self._leases[lease_id].deadline.sending(now)
+            self._agenda.add(lease_id)
+            lane.send(lease_id, now)
+
+    def _hedge(self, now: float) -> None:
+        """Ask the next member as well for what is late; once an attempt, since each time costs a stream."""
+        lane = self._lanes[-1] if self._lanes else None
+        if lane is None or lane.hedged or lane.waiting_since is None:
+            return
+        if now >= lane.waiting_since + self._delay.seconds:
+            self.hedges += 1
+            lane.hedged = True
+            other = self._open_lane()
+            other.hedged = True
+            for lease_id in lane.unanswered:
+                other.send(lease_id, now)
+
+    def _open_lane(self) -> Lane:
+        if self._lanes:
+            self._pool.failed(self._lanes[-1].connection)
+        self._distrusted = False
+        lane = Lane(self._pool.connection())
+        self._lanes.append(lane)
+        lane.task = self._tasks.start(self._serve(lane))
+        for oldest in self._lanes[:-MOST_LANES]:
+            self._close_lane(oldest)
+        return lane
+
+    def _close_lane(self, lane: Lane) -> None:
+        self._lanes.remove(lane)
+        if lane.task is not None:
+            lane.task.cancel()
+
+    # ------------------------------------------------------------------ lanes
+
+    async def _serve(self, lane: Lane) -> None:
+        try:
+            stream = await lane.connection.keep_alive(timeout=ATTEMPT)
+            try:
+                await first_of(lane.write(stream), self._read(lane, stream))
+            finally:
+                stream.close()
+        except ElectionError as error:
+            self._broke(lane, error)
+
+    async def _read(self, lane: Lane, stream: KeepAliveStream) -> None:
         while True:
-            reply = await stream.receive()
-            waiting = self._unanswered.get(reply.lease_id)
-            lease = self._leases.get(reply.lease_id)
-            if not waiting or lease is None:
-                continue  # the lease was removed meanwhile
-            sent = waiting.popleft()
-            if reply.ttl > 0:
-                self._answered = True
-                lease.acknowledged(sent, reply.ttl)
-            else:
-                lease.missing()
+            self._replied(lane, await stream.receive())
 
-    def _interrupted(self) -> None:
-        """The stream is gone: what was due on it, answered or not, is due at once on the next."""
+    def _replied(self, lane: Lane, reply: KeepAliveReply) -> None:
+        sent = lane.unanswered.pop(reply.lease_id, None)
+        lease = self._leases.get(reply.lease_id)
+        if sent is None or lease is None:
+            return  # another lane was faster, or the lease is of no interest any more
+        self.renewals += 1
+        self._failures = 0
+        self._delay.took(self._clock.now() - sent)
+        self._settle(lane, reply.lease_id)
+        if reply.ttl <= 0:
+            lease.missing()
+            return
+        lease.deadline.answered(sent)
+        self._ledger.hold(reply.lease_id, sent, reply.ttl, reply.header.raft_term)
+        self._unproven.set()
+
+    def _settle(self, lane: Lane, lease_id: int) -> None:
+        """A lane has answered: older ones are not needed any more, and newer ones need not answer the same."""
+        place = self._lanes.index(lane) if lane in self._lanes else 0
+        for newer in self._lanes[place + 1 :]:
+            newer.unanswered.pop(lease_id, None)
+        for older in self._lanes[:place]:
+            self._close_lane(older)
+        lane.hedged = lane.hedged and bool(lane.unanswered)
+
+    def _broke(self, lane: Lane, error: ElectionError) -> None:
+        """What was unanswered on the lane, and is on no other, is due at once."""
+        log.info("renewals interrupted: %s", error)
+        if lane not in self._lanes:
+            return
+        self._lanes.remove(lane)
+        self._pool.failed(lane.connection)
+        self._failures += 1
         now = self._clock.now()
-        for lease_id, lease in list(self._leases.items()):
-            if self._unanswered.get(lease_id) or lease.deadline.next_renewal <= now:
+        if self._failures >= len(self._pool.roster):
+            self._not_before = now + backoff(self._failures, random.random(), longest=LONGEST_PAUSE)
+        for lease_id in lane.unanswered:
+            lease = self._leases.get(lease_id)
+            if lease is not None and not any(lease_id in other.unanswered for other in self._lanes):
                 lease.deadline.failed(now)
                 self._agenda.add(lease_id)
                 lease.renewal_failed()
+        self._wake.set()
+
+    # ------------------------------------------------------------------ proof
+
+    async def _prove(self) -> None:
+        """Read some key while acknowledgements are held; the reads of others, which tell too, may come first."""
+        while True:
+            await self._unproven.wait()
+            self._unproven.clear()
+            while (lease_id := self._ledger.oldest()) is not None:
+                try:
+                    await self._pool.get(self._leases[lease_id].barrier_key, timeout=ATTEMPT)
+                except ElectionError as error:
+                    log.info("renewals cannot be proven: %s", error)
+                    await asyncio.sleep(LONGEST_PAUSE)
+
+    def asking(self) -> int:
+        """A linearizable request of this client is being sent."""
+        return self._ledger.asking()
+
+    def answered(self, number: int, raft_term: int) -> None:
+        """It was answered: acknowledgements that arrived before it was sent are proven or disproven."""
+        proven, disproven = self._ledger.answered(number, raft_term)
+        for lease_id, held in proven:
+            if (lease := self._leases.get(lease_id)) is not None:
+                lease.acknowledged(held.sent, held.ttl)
+        for lease_id in disproven:
+            if (lease := self._leases.get(lease_id)) is not None:
+                self.disproven += 1
+                self._distrusted = True
+                lease.deadline.failed(self._clock.now())
+                self.hurry(lease)
+
+
+class Lane:
+    """One stream to one member, and the renewals that are unanswered on it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.unanswered: dict[int, float] = {}
+        """When each lease's oldest unanswered renewal was sent."""
+        self.hedged = False
+        """Another lane has been asked for what is late on this one, or this one is such."""
+        self.task: asyncio.Task[None] | None = None
+        self._outbox: asyncio.Queue[int] = asyncio.Queue()
+
+    def send(self, lease_id: int, now: float) -> None:
+        self.unanswered.setdefault(lease_id, now)
+        self._outbox.put_nowait(lease_id)
+
+    async def write(self, stream: KeepAliveStream) -> None:
+        while True:
+            await stream.send(await self._outbox.get())
+
+    @property
+    def waiting_since(self) -> float | None:
+        """When the oldest renewal that is unanswered was sent."""
+        return next(iter(self.unanswered.values()), None)  # they were put in in the order of their times

@@ -34,6 +34,13 @@ class Overloaded(Unavailable):
     """etcd refused to write anything: no space left (NOSPACE alarm), or too many requests."""
 
 
+class Reply(Protocol):
+    """What every answer carries."""
+
+    @property
+    def header(self) -> Header: ...
+
+
 @dataclass(frozen=True, slots=True)
 class GetReply:
     header: Header
@@ -51,6 +58,11 @@ class GrantReply:
     header: Header
     lease_id: int
     ttl: int
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeReply:
+    header: Header
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,14 @@ class LeaseInfo:
 class Status:
     header: Header
     version: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberList:
+    """Where the cluster's members listen for clients, learners and those that never started left out."""
+
+    header: Header
+    endpoints: tuple[Endpoint, ...]
 
 
 class KeepAliveStream(Protocol):
@@ -114,9 +134,11 @@ class Connection(Protocol):
 
     async def grant(self, lease_id: int, ttl: int, *, timeout: float) -> GrantReply: ...
 
-    async def revoke(self, lease_id: int, *, timeout: float) -> None: ...
+    async def revoke(self, lease_id: int, *, timeout: float) -> RevokeReply: ...
 
     async def lease_info(self, lease_id: int, *, timeout: float) -> LeaseInfo: ...
+
+    async def members(self, *, timeout: float) -> MemberList: ...
 
     async def keep_alive(self, *, timeout: float) -> KeepAliveStream: ...
 

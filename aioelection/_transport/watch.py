@@ -1,9 +1,11 @@
 """The watch pump: one stream carries every watch of a client.
 
-An event: the stream delivers it, the cursors say whose it is and whether it is new, and it is told to the watch's
-listener at once, synchronously. When the stream breaks or falls silent, another is opened on the next member and every
-watch goes on from its cursor: no event is lost or told twice. Where etcd has compacted the events away, the key is
-read, the listener is told what it is now, and the watch goes on from that revision.
+An event: the stream delivers it, the cursors say whose it is and whether it is new, and it is told to those who listen,
+at once, synchronously. When the stream breaks or falls silent, another is opened on the next member and every watch
+goes on from its cursor: no event is lost or told twice. Where etcd has compacted the events away, the key is read, the
+listeners are told what it is now, and the watch goes on from there.
+
+All who listen to one key share one watch, unless one asks for events older than those that the watch remembers.
 """
 
 from __future__ import annotations
@@ -12,14 +14,16 @@ import asyncio
 import enum
 import logging
 import random
+from collections import deque
 from collections.abc import Callable
 from typing import Self
 
 from aioelection._aio.clock import Clock
-from aioelection._aio.tasks import first_of
+from aioelection._aio.tasks import Tasks, first_of
 from aioelection._core.backoff import backoff
 from aioelection._core.cursors import Cursor, CursorBoard, Finding, Verdict
 from aioelection._core.facts import Changed, Connected, Disconnected, Ended, Fact, Reread
+from aioelection._core.ops import KeyEvent
 from aioelection._transport.pool import ATTEMPT, Pool
 from aioelection._transport.port import WatchStream
 from aioelection.errors import ElectionError, PermissionDenied, Unavailable
@@ -32,6 +36,9 @@ LONGEST_PAUSE = 0.3
 PROBE = 1.0
 """Seconds of silence after which a member is asked for a sign of life; as long again without one, and it is left."""
 
+REMEMBERED = 64
+"""Events that a watch remembers for those who join later."""
+
 log = logging.getLogger("aioelection.watch")
 
 
@@ -40,20 +47,20 @@ class Note(enum.Enum):
 
     PROBE = enum.auto()
     FORGOTTEN = enum.auto()
-    """A subscription is gone: it may have been the last."""
+    """A watch is gone: it may have been the last."""
 
 
 class Subscription:
-    """One key, from one revision on, told to one listener until it is closed."""
+    """One listener to one key, from one revision on, until it is closed."""
 
-    def __init__(self, pump: WatchPump, cursor: Cursor, listener: Listener) -> None:
-        self._pump = pump
-        self.cursor = cursor
-        self.tell = listener
+    def __init__(self, watch: KeyWatch, next_revision: int, tell: Listener) -> None:
+        self._watch = watch
+        self.next_revision = next_revision
+        self.tell = tell
 
     def close(self) -> None:
-        """End the watch; the listener is told nothing more."""
-        self._pump.forget(self)
+        """The listener is told nothing more."""
+        self._watch.leave(self)
 
     def __enter__(self) -> Self:
         return self
@@ -62,47 +69,128 @@ class Subscription:
         self.close()
 
 
+class KeyWatch:
+    """One watch of one key, and those who listen to it."""
+
+    def __init__(self, pump: WatchPump, key: bytes, next_revision: int) -> None:
+        self._pump = pump
+        self.cursor = Cursor(key, next_revision)
+        self._remembered: deque[KeyEvent] = deque()
+        self._remembers_from = next_revision
+        """All events from this revision on are remembered, or still to come."""
+        self._connected = False
+        self._subscriptions: dict[Subscription, None] = {}
+
+    def covers(self, next_revision: int) -> bool:
+        return next_revision >= self._remembers_from
+
+    def join(self, next_revision: int, listener: Listener) -> Subscription:
+        """Listen too; what is remembered is told before this returns."""
+        subscription = Subscription(self, next_revision, listener)
+        self._subscriptions[subscription] = None
+        if self._connected:
+            listener(Connected())
+        for event in list(self._remembered):
+            self._tell_event(subscription, event)
+        return subscription
+
+    def leave(self, subscription: Subscription) -> None:
+        self._subscriptions.pop(subscription, None)
+        if not self._subscriptions:
+            self._pump.forget(self)
+
+    def events(self, events: tuple[KeyEvent, ...]) -> None:
+        for event in events:
+            self._remembered.append(event)
+            if len(self._remembered) > REMEMBERED:
+                self._remembers_from = self._remembered.popleft().kv.mod_revision + 1
+            for subscription in list(self._subscriptions):
+                self._tell_event(subscription, event)
+
+    def tell(self, fact: Fact) -> None:
+        """Something that is no event."""
+        match fact:
+            case Connected():
+                self._connected = True
+            case Disconnected():
+                self._connected = False
+            case Reread(_, revision):
+                self._remembered.clear()
+                self._remembers_from = revision + 1
+        for subscription in list(self._subscriptions):
+            if subscription in self._subscriptions:
+                subscription.tell(fact)
+
+    def end(self, fact: Ended) -> None:
+        """Nothing more will come."""
+        while self._subscriptions:
+            subscription, _ = self._subscriptions.popitem()
+            subscription.tell(fact)
+        self._pump.forget(self)
+
+    def _tell_event(self, subscription: Subscription, event: KeyEvent) -> None:
+        if event.kv.mod_revision >= subscription.next_revision and subscription in self._subscriptions:
+            subscription.tell(Changed(event))
+
+
 class WatchPump:
-    """Serves the subscriptions that there are; its task lives exactly while there are any."""
+    """Serves the watches that there are; its task lives exactly while there are any."""
 
     def __init__(self, pool: Pool, clock: Clock) -> None:
         self._pool = pool
         self._clock = clock
-        self._subscriptions: dict[Cursor, Subscription] = {}
+        self._watches: dict[Cursor, KeyWatch] = {}
+        self._by_key: dict[bytes, list[KeyWatch]] = {}
         self._board = CursorBoard()
         self._outbox: asyncio.Queue[Cursor | int | Note] = asyncio.Queue()
         """What the stream's writer is to do: create a cursor's watch, cancel the watch of an id, or heed a note."""
         self._heard = 0.0
         self._served = False
         self._task: asyncio.Task[None] | None = None
+        self._rereads = Tasks()
+        self.streams = 0
 
     def subscribe(self, key: bytes, next_revision: int, listener: Listener) -> Subscription:
         """Tell the listener all that happens to ``key`` from ``next_revision`` on."""
-        cursor = Cursor(key, next_revision)
-        subscription = self._subscriptions[cursor] = Subscription(self, cursor, listener)
+        for watch in self._by_key.get(key, ()):
+            if watch.covers(next_revision):
+                return watch.join(next_revision, listener)
+        watch = KeyWatch(self, key, next_revision)
+        self._watches[watch.cursor] = watch
+        self._by_key.setdefault(key, []).append(watch)
         if self._task is None or self._task.done():
             self._task = asyncio.ensure_future(self._run())
         else:
-            self._outbox.put_nowait(cursor)
-        return subscription
+            self._outbox.put_nowait(watch.cursor)
+        return watch.join(next_revision, listener)
 
-    def forget(self, subscription: Subscription) -> None:
-        if self._subscriptions.pop(subscription.cursor, None) is None:
+    def forget(self, watch: KeyWatch) -> None:
+        if self._watches.pop(watch.cursor, None) is None:
             return
-        watch_id = self._board.drop(subscription.cursor)
+        sharing = self._by_key[watch.cursor.key]
+        sharing.remove(watch)
+        if not sharing:
+            del self._by_key[watch.cursor.key]
+        watch_id = self._board.drop(watch.cursor)
         self._outbox.put_nowait(Note.FORGOTTEN if watch_id is None else watch_id)
 
+    def __len__(self) -> int:
+        return len(self._watches)
+
     async def aclose(self) -> None:
-        """End every subscription, telling its listener so."""
-        for cursor in list(self._subscriptions):
-            self._end(cursor, Ended())
+        """End every watch, telling those who listen."""
+        for watch in list(self._watches.values()):
+            watch.end(Ended())
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        await self._rereads.aclose()
+
+    # ------------------------------------------------------------------ the pump's own task
 
     async def _run(self) -> None:
         failures = 0
-        while self._subscriptions:
+        while self._watches:
             connection = self._pool.connection()
             self._start_over()
             try:
@@ -114,27 +202,34 @@ class WatchPump:
             except ElectionError as error:
                 log.info("watches interrupted: %s", error)
                 self._pool.failed(connection)
-                failures = 1 if self._served else failures + 1
-                self._tell_all(Disconnected())
-                await asyncio.sleep(backoff(failures, random.random(), longest=LONGEST_PAUSE))
+                failures = 0 if self._served else failures + 1
+                for watch in list(self._watches.values()):
+                    watch.tell(Disconnected())
+                await asyncio.sleep(self._pause(failures))
+
+    def _pause(self, failures: int) -> float:
+        """A broken stream is replaced at once; only when everybody has failed it is waited a little."""
+        rounds = failures // len(self._pool.roster)
+        return backoff(rounds, random.random(), longest=LONGEST_PAUSE) if rounds else 0.0
 
     def _start_over(self) -> None:
         """A new stream knows nothing: every watch is created anew, from its cursor."""
+        self.streams += 1
         self._board = CursorBoard()
         self._outbox = asyncio.Queue()
-        for cursor in self._subscriptions:
+        for cursor in self._watches:
             self._outbox.put_nowait(cursor)
         self._served = False
         self._heard = self._clock.now()
 
     async def _write(self, stream: WatchStream) -> None:
-        while self._subscriptions:
+        while self._watches:
             match await self._outbox.get():
                 case Note.PROBE:
                     await stream.request_progress()
                 case int(watch_id):
                     await stream.cancel(watch_id)
-                case Cursor() as cursor if cursor in self._subscriptions:
+                case Cursor() as cursor if cursor in self._watches:
                     self._board.creating(cursor)
                     await stream.create(cursor.key, cursor.next_revision)
 
@@ -145,36 +240,39 @@ class WatchPump:
             match self._board.judge(reply):
                 case int(unwanted):
                     self._outbox.put_nowait(unwanted)
-                case Finding() as finding:
-                    await self._act(finding)
+                case Finding() as finding if finding.cursor in self._watches:
+                    self._act(finding, self._watches[finding.cursor])
 
-    async def _act(self, finding: Finding) -> None:
-        cursor = finding.cursor
+    def _act(self, finding: Finding, watch: KeyWatch) -> None:
         match finding.verdict:
             case Verdict.CREATED:
                 self._served = True
-                self._tell(cursor, Connected())
+                watch.tell(Connected())
             case Verdict.EVENTS:
-                for event in finding.events:
-                    self._tell(cursor, Changed(event))
+                watch.events(finding.events)
             case Verdict.COMPACTED:
-                await self._reread(cursor)
+                self._rereads.start(self._reread(watch, self._outbox))
             case Verdict.REFUSED:
                 if not isinstance(finding.refusal, PermissionDenied):
-                    raise finding.refusal or Unavailable(
-                        "a watch was cancelled"
-                    )  # the stream as a whole is of no use: another member, or another token
-                self._end(cursor, Ended(finding.refusal))
+                    raise finding.refusal or Unavailable("a watch was cancelled")  # try another member, or token
+                watch.end(Ended(finding.refusal))
 
-    async def _reread(self, cursor: Cursor) -> None:
-        try:
-            reply = await self._pool.get(cursor.key, timeout=ATTEMPT)
-        except PermissionDenied as error:
-            self._end(cursor, Ended(error))
-            return
-        cursor.restart(reply.header.revision)
-        self._tell(cursor, Reread(reply.result.kv, reply.header.revision))
-        self._outbox.put_nowait(cursor)
+    async def _reread(self, watch: KeyWatch, outbox: asyncio.Queue[Cursor | int | Note]) -> None:
+        """Read the key that was compacted, until it is answered, and go on from there on the same stream."""
+        while watch.cursor in self._watches and outbox is self._outbox:
+            try:
+                reply = await self._pool.get(watch.cursor.key, timeout=ATTEMPT)
+            except PermissionDenied as error:
+                watch.end(Ended(error))
+            except ElectionError as error:
+                log.info("reading a compacted key: %s", error)
+                await asyncio.sleep(LONGEST_PAUSE)
+            else:
+                watch.cursor.restart(reply.header.revision)
+                watch.tell(Reread(reply.result.kv, reply.header.revision))
+                if outbox is self._outbox:  # else a new stream has taken the cursor up already
+                    outbox.put_nowait(watch.cursor)
+                return
 
     async def _probe(self) -> None:
         """A frozen member, or a link that swallows, is told from a quiet one by asking."""
@@ -185,18 +283,3 @@ class WatchPump:
             if quiet >= PROBE:
                 self._outbox.put_nowait(Note.PROBE)
             await asyncio.sleep(PROBE / 2)
-
-    def _tell(self, cursor: Cursor, fact: Fact) -> None:
-        subscription = self._subscriptions.get(cursor)
-        if subscription is not None:
-            subscription.tell(fact)
-
-    def _tell_all(self, fact: Fact) -> None:
-        for cursor in list(self._subscriptions):
-            self._tell(cursor, fact)
-
-    def _end(self, cursor: Cursor, fact: Ended) -> None:
-        subscription = self._subscriptions.get(cursor)
-        if subscription is not None:
-            subscription.close()
-            subscription.tell(fact)

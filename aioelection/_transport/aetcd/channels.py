@@ -43,6 +43,7 @@ class Stubs:
         self.kv = rpc.KVStub(channel)
         self.lease = rpc.LeaseStub(channel)
         self.watch = rpc.WatchStub(channel)
+        self.cluster = rpc.ClusterStub(channel)
         self.maintenance = rpc.MaintenanceStub(channel)
         self.auth = rpc.AuthStub(channel)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -17,7 +18,7 @@ from aioelection._transport.aetcd.channels import Channels, Metadata, Stubs
 from aioelection._transport.aetcd.errors import translate
 from aioelection._transport.aetcd.mending import ChannelClosed, mended
 from aioelection._transport.aetcd.streams import AetcdKeepAliveStream, AetcdWatchStream
-from aioelection._transport.port import GetReply, GrantReply, LeaseInfo, Status, TxnReply
+from aioelection._transport.port import GetReply, GrantReply, LeaseInfo, MemberList, RevokeReply, Status, TxnReply
 from aioelection.errors import OutcomeUnknown, Unauthenticated, Unavailable
 
 Method = Callable[[Stubs], Any]
@@ -28,6 +29,7 @@ _TXN: Method = attrgetter("kv.Txn")
 _GRANT: Method = attrgetter("lease.LeaseGrant")
 _REVOKE: Method = attrgetter("lease.LeaseRevoke")
 _TIME_TO_LIVE: Method = attrgetter("lease.LeaseTimeToLive")
+_MEMBERS: Method = attrgetter("cluster.MemberList")
 _KEEP_ALIVE: Method = attrgetter("lease.LeaseKeepAlive")
 _WATCH: Method = attrgetter("watch.Watch")
 
@@ -62,19 +64,24 @@ class AetcdConnection:
         response = await self._call(_GRANT, request, timeout, writes=True)
         return GrantReply(messages.header(response.header), response.ID, response.TTL)
 
-    async def revoke(self, lease_id: int, *, timeout: float) -> None:
-        await self._call(_REVOKE, rpc.LeaseRevokeRequest(ID=lease_id), timeout, writes=True)
+    async def revoke(self, lease_id: int, *, timeout: float) -> RevokeReply:
+        response = await self._call(_REVOKE, rpc.LeaseRevokeRequest(ID=lease_id), timeout, writes=True)
+        return RevokeReply(messages.header(response.header))
 
     async def lease_info(self, lease_id: int, *, timeout: float) -> LeaseInfo:
         request = rpc.LeaseTimeToLiveRequest(ID=lease_id)
         response = await self._call(_TIME_TO_LIVE, request, timeout)
         return LeaseInfo(messages.header(response.header), response.TTL)
 
+    async def members(self, *, timeout: float) -> MemberList:
+        response = await self._call(_MEMBERS, rpc.MemberListRequest(), timeout)
+        return MemberList(messages.header(response.header), messages.member_endpoints(response))
+
     async def keep_alive(self, *, timeout: float) -> AetcdKeepAliveStream:
-        return AetcdKeepAliveStream(await self._stream(_KEEP_ALIVE, timeout), self._where)
+        return AetcdKeepAliveStream(*await self._stream(_KEEP_ALIVE, timeout))
 
     async def watch(self, *, timeout: float) -> AetcdWatchStream:
-        return AetcdWatchStream(await self._stream(_WATCH, timeout), self._where)
+        return AetcdWatchStream(*await self._stream(_WATCH, timeout))
 
     async def aclose(self) -> None:
         await self._channels.aclose()
@@ -105,13 +112,14 @@ class AetcdConnection:
         except grpc.aio.UsageError:
             raise Unavailable(f"{self._where}: the connection is closed") from None
 
-    async def _stream(self, method: Method, timeout: float) -> Any:
+    async def _stream(self, method: Method, timeout: float) -> tuple[Any, str, Callable[[], object]]:
         """Open a stream; a member without a quorum is to end it rather than stay silent (``hasleader``)."""
         stubs, metadata = await self._channels.ready(timeout)
         try:
-            return method(stubs)(metadata=(*metadata, ("hasleader", "true")))
+            call = method(stubs)(metadata=(*metadata, ("hasleader", "true")))
         except grpc.aio.UsageError:
             raise Unavailable(f"{self._where}: the connection is closed") from None
+        return call, self._where, partial(self._channels.token_refused, metadata)
 
 
 def _countdown(timeout: float) -> Callable[[], float]:

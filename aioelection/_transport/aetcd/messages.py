@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from aetcd import rpc
 
 from aioelection._core.cursors import WatchReply
+from aioelection._core.endpoints import Endpoint, parse_endpoints
 from aioelection._core.ops import (
     Compare,
     Delete,
@@ -25,6 +27,7 @@ from aioelection._core.ops import (
     TxnResult,
 )
 from aioelection._transport.aetcd.errors import refusal
+from aioelection.errors import InvalidConfiguration
 
 _TARGETS = {
     Target.VALUE: (rpc.Compare.VALUE, "value"),
@@ -118,3 +121,15 @@ def watch_reply(response: Any) -> WatchReply:
         refusal=refusal(response.cancel_reason) if response.canceled and not response.compact_revision else None,
         events=tuple(KeyEvent(event.type == rpc.Event.DELETE, key_value(event.kv)) for event in response.events),
     )
+
+
+def member_endpoints(response: Any) -> tuple[Endpoint, ...]:
+    """Members that never started tell no addresses; an address that we cannot use is passed over."""
+    found: dict[Endpoint, None] = {}
+    for member in response.members:
+        if member.isLearner:
+            continue
+        for url in member.clientURLs:
+            with suppress(InvalidConfiguration):
+                found.update(dict.fromkeys(parse_endpoints(url)))
+    return tuple(found)

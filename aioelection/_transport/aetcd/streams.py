@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -14,15 +14,19 @@ from aioelection._transport.aetcd import messages
 from aioelection._transport.aetcd.errors import translate
 from aioelection._transport.aetcd.mending import ChannelClosed, mended
 from aioelection._transport.port import KeepAliveReply
-from aioelection.errors import Unavailable
+from aioelection.errors import Unauthenticated, Unavailable
 
 
 class _Stream:
-    """A bidirectional call, with its ends in our words: whatever breaks it is ``Unavailable``, or a refusal."""
+    """A bidirectional call, with its ends in our words: whatever breaks it is ``Unavailable``, or a refusal.
 
-    def __init__(self, call: Any, where: str) -> None:
+    ``token_refused`` is called when etcd refuses the token that the stream was opened with.
+    """
+
+    def __init__(self, call: Any, where: str, token_refused: Callable[[], object]) -> None:
         self._call = call
         self._where = where
+        self._token_refused = token_refused
 
     async def _write(self, request: Any) -> None:
         await self._guarded(self._call.write(request))
@@ -37,7 +41,10 @@ class _Stream:
         try:
             return await mended(exchange)
         except grpc.aio.AioRpcError as error:
-            raise translate(error, self._where, writes=False) from None
+            ours = translate(error, self._where, writes=False)
+            if isinstance(ours, Unauthenticated):
+                self._token_refused()
+            raise ours from None
         except (ChannelClosed, grpc.aio.UsageError, asyncio.InvalidStateError):
             raise Unavailable(f"{self._where}: the stream is closed") from None
 
@@ -66,4 +73,7 @@ class AetcdWatchStream(_Stream):
         await self._write(rpc.WatchRequest(progress_request=rpc.WatchProgressRequest()))
 
     async def receive(self) -> WatchReply:
-        return messages.watch_reply(await self._read())
+        reply = messages.watch_reply(await self._read())
+        if isinstance(reply.refusal, Unauthenticated):
+            self._token_refused()
+        return reply
