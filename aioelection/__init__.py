@@ -31,6 +31,7 @@ from aioelection.leader import Leader, get_leader
 from aioelection.leadership import Leadership
 from aioelection.lease import Lease
 from aioelection.observe import Observer, observe
+from aioelection.statistics import EndpointStatistics, Statistics
 from aioelection.term import Term
 from aioelection.tls import TLS
 from aioelection.transitions import Transition, Transitions
@@ -43,6 +44,7 @@ __all__ = [
     "Client",
     "DeleteResult",
     "ElectionError",
+    "EndpointStatistics",
     "GetResult",
     "InvalidConfiguration",
     "InvalidState",
@@ -61,6 +63,7 @@ __all__ = [
     "PermissionDenied",
     "PutResult",
     "State",
+    "Statistics",
     "Term",
     "Transition",
     "Transitions",

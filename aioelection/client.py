@@ -6,6 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Self, Union
 
 from aioelection._shell.hub import Hub
+from aioelection.statistics import EndpointStatistics, Statistics
 
 if TYPE_CHECKING:
     import aetcd
@@ -49,6 +50,30 @@ class Client:
         """The endpoints that are known, the one in use first."""
         roster = self.hub.pool.roster
         return tuple(str(each) for each in sorted(roster, key=lambda endpoint: endpoint != roster.current))
+
+    def statistics(self) -> Statistics:
+        """What this client has been doing, and how its endpoints fare."""
+        hub, roster = self.hub, self.hub.pool.roster
+        return Statistics(
+            endpoints=tuple(
+                EndpointStatistics(
+                    endpoint=str(each),
+                    in_use=each == roster.current,
+                    failures=roster.health(each).failures,
+                    member_id=roster.health(each).member_id,
+                )
+                for each in roster
+            ),
+            streams=hub.renewals.open_streams + hub.watches.open_streams,
+            leases=len(hub.renewals),
+            watches=len(hub.watches),
+            listeners=hub.watches.listeners,
+            renewals=hub.renewals.renewals,
+            hedged_renewals=hub.renewals.hedges,
+            hedged_requests=hub.pool.hedges,
+            disproven=hub.renewals.disproven,
+            reconnects=hub.renewals.reconnects + hub.watches.reconnects,
+        )
 
     async def aclose(self) -> None:
         """Close the client: idempotent.

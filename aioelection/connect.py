@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
+from aioelection._aio.resolve import resolved
 from aioelection._core import checks
 from aioelection._core.endpoints import Endpoint, parse_endpoints
 from aioelection._shell.hub import Hub
@@ -58,7 +59,7 @@ def connect(
     if tls is not None and not isinstance(tls, TLS):
         raise InvalidConfiguration(f"tls must be an aioelection.TLS, not {type(tls).__name__}")
     timeout = checks.seconds(connect_timeout, "connect_timeout")
-    return _connected(Hub(AetcdTransport(tls, username, password), parsed), timeout, discover=bool(discover))
+    return _connected(AetcdTransport(tls, username, password), parsed, timeout, discover=bool(discover))
 
 
 def adopt(client: aetcd.Client) -> Hub:
@@ -68,7 +69,10 @@ def adopt(client: aetcd.Client) -> Hub:
 
 
 @asynccontextmanager
-async def _connected(hub: Hub, timeout: float, *, discover: bool) -> AsyncIterator[Client]:
+async def _connected(
+    transport: AetcdTransport, endpoints: tuple[Endpoint, ...], timeout: float, *, discover: bool
+) -> AsyncIterator[Client]:
+    hub = Hub(transport, await resolved(endpoints))
     client = Client(hub)
     try:
         hub.check_use()

@@ -13,12 +13,12 @@ Material = str | Path | bytes
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The contents of the PEM files, as gRPC takes them, and the channel options that go with them."""
+    """The contents of the PEM files, as gRPC takes them."""
 
     ca: bytes | None
     cert: bytes | None
     key: bytes | None = field(repr=False)
-    options: tuple[tuple[str, str], ...] = ()
+    server_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class TLS:
         key: the private key of ``cert``; it is never shown.
         server_name: the name to expect in the server's certificate, where it differs from the endpoint's host.
 
-    Each is the path of a PEM file (``str`` or ``Path``) or its content (``bytes``).
+    Each is the path of a PEM file (``str`` or ``Path``) or its content (``bytes``). Files are read when a connection is
+    made, and again when it has failed, so that renewed ones are taken up.
 
     Raises:
         InvalidConfiguration: one of ``cert`` and ``key`` is given without the other.
@@ -52,12 +53,11 @@ class TLS:
         Raises:
             InvalidConfiguration: one cannot be read.
         """
-        options = () if self.server_name is None else (("grpc.ssl_target_name_override", self.server_name),)
         return Credentials(
             ca=_content(self.ca, "ca"),
             cert=_content(self.cert, "cert"),
             key=_content(self.key, "key"),
-            options=options,
+            server_name=self.server_name,
         )
 
 

@@ -18,14 +18,28 @@ class Endpoint:
     host: str
     port: int
     secure: bool = False
+    address: str | None = None
+    """The one of the host's several addresses that is meant; ``None``: whichever the name leads to."""
 
     @property
     def authority(self) -> str:
-        """Host and port as gRPC wants them, IPv6 addresses in brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        """Host and port, by which the server is known; IPv6 addresses in brackets."""
+        return _joined(self.host, self.port)
+
+    @property
+    def target(self) -> str:
+        """What gRPC is to connect to."""
+        if self.address is None:
+            return self.authority
+        return f"ipv{6 if ':' in self.address else 4}:{_joined(self.address, self.port)}"
 
     def __str__(self) -> str:
-        return f"{'https' if self.secure else 'http'}://{self.authority}"
+        url = f"{'https' if self.secure else 'http'}://{self.authority}"
+        return url if self.address is None else f"{url} ({self.address})"
+
+
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parse_endpoints(value: str | Iterable[str], *, secure: bool = False) -> tuple[Endpoint, ...]:

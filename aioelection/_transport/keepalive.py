@@ -83,6 +83,7 @@ class KeepAlivePump:
         self.renewals = 0
         self.hedges = 0
         self.disproven = 0
+        self.reconnects = 0
 
     def add(self, lease: Renewable) -> None:
         self._leases[lease.id] = lease
@@ -101,6 +102,13 @@ class KeepAlivePump:
             self._agenda.discard(lease.id)
             self._ledger.drop(lease.id)
             self._wake.set()
+
+    def __len__(self) -> int:
+        return len(self._leases)
+
+    @property
+    def open_streams(self) -> int:
+        return len(self._lanes)
 
     async def aclose(self) -> None:
         if self._task is not None:
@@ -230,6 +238,7 @@ class KeepAlivePump:
             return
         self._lanes.remove(lane)
         self._pool.failed(lane.connection)
+        self.reconnects += 1
         self._failures += 1
         now = self._clock.now()
         if self._failures >= len(self._pool.roster):

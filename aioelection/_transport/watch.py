@@ -81,6 +81,9 @@ class KeyWatch:
         self._connected = False
         self._subscriptions: dict[Subscription, None] = {}
 
+    def __len__(self) -> int:
+        return len(self._subscriptions)
+
     def covers(self, next_revision: int) -> bool:
         return next_revision >= self._remembers_from
 
@@ -148,7 +151,8 @@ class WatchPump:
         self._served = False
         self._task: asyncio.Task[None] | None = None
         self._rereads = Tasks()
-        self.streams = 0
+        self.open_streams = 0
+        self.reconnects = 0
 
     def subscribe(self, key: bytes, next_revision: int, listener: Listener) -> Subscription:
         """Tell the listener all that happens to ``key`` from ``next_revision`` on."""
@@ -177,6 +181,10 @@ class WatchPump:
     def __len__(self) -> int:
         return len(self._watches)
 
+    @property
+    def listeners(self) -> int:
+        return sum(len(watch) for watch in self._watches.values())
+
     async def aclose(self) -> None:
         """End every watch, telling those who listen."""
         for watch in list(self._watches.values()):
@@ -195,13 +203,16 @@ class WatchPump:
             self._start_over()
             try:
                 stream = await connection.watch(timeout=ATTEMPT)
+                self.open_streams = 1
                 try:
                     await first_of(self._write(stream), self._read(stream), self._probe())
                 finally:
+                    self.open_streams = 0
                     stream.close()
             except ElectionError as error:
                 log.info("watches interrupted: %s", error)
                 self._pool.failed(connection)
+                self.reconnects += 1
                 failures = 0 if self._served else failures + 1
                 for watch in list(self._watches.values()):
                     watch.tell(Disconnected())
@@ -214,7 +225,6 @@ class WatchPump:
 
     def _start_over(self) -> None:
         """A new stream knows nothing: every watch is created anew, from its cursor."""
-        self.streams += 1
         self._board = CursorBoard()
         self._outbox = asyncio.Queue()
         for cursor in self._watches:

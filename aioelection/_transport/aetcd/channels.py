@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from typing import Any, Protocol
 
@@ -12,10 +13,11 @@ from aetcd import rpc
 from aioelection._core.endpoints import Endpoint
 from aioelection._transport.aetcd.errors import translate
 from aioelection._transport.aetcd.mending import ChannelClosed, mended
-from aioelection.errors import ElectionError, Unavailable
+from aioelection._transport.aetcd.tokens import Metadata, TokenSource
+from aioelection.errors import ElectionError, InvalidConfiguration, Unauthenticated, Unavailable
 from aioelection.tls import TLS
 
-Metadata = tuple[tuple[str, str], ...]
+log = logging.getLogger("aioelection")
 
 _OPTIONS = (
     # Without it two channels to one address share a connection, and a stalled one cannot be left behind.
@@ -27,12 +29,12 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", -1),
 )
 
-_open: weakref.WeakSet[Any] = weakref.WeakSet()
+_channels: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def open_channels() -> set[Any]:
     """The channels that were opened here and not closed, for tests."""
-    return set(_open)
+    return set(_channels)
 
 
 class Stubs:
@@ -53,59 +55,82 @@ class Channels(Protocol):
 
     async def ready(self, timeout: float) -> tuple[Stubs, Metadata]: ...
 
-    def token_refused(self, metadata: Metadata) -> bool:
-        """The metadata were refused: whether ``ready`` will give others."""
+    def failed(self, metadata: Metadata, error: ElectionError) -> bool:
+        """A call with these metadata failed: whether ``ready`` will give better ones."""
 
     async def aclose(self) -> None: ...
 
 
 class OwnChannel:
-    """A channel of our own, and a token where a user name is given."""
+    """A channel of our own, with its certificates and its token kept fresh."""
 
-    def __init__(self, endpoint: Endpoint, tls: TLS | None, username: str | None, password: str | None) -> None:
-        if endpoint.secure:
-            credentials = (tls or TLS()).read()
-            self._channel = grpc.aio.secure_channel(
-                endpoint.authority,
-                grpc.ssl_channel_credentials(credentials.ca, credentials.key, credentials.cert),
-                (*_OPTIONS, *credentials.options),
-            )
-        else:
-            self._channel = grpc.aio.insecure_channel(endpoint.authority, _OPTIONS)
-        _open.add(self._channel)
-        self._stubs = Stubs(self._channel)
+    def __init__(self, endpoint: Endpoint, tls: TLS | None, token: TokenSource | None) -> None:
+        self._endpoint = endpoint
         self._where = str(endpoint)
-        self._username = username
-        self._password = password
-        self._metadata: Metadata | None = () if username is None else None
+        self._tls = (tls or TLS()) if endpoint.secure else None
+        self._credentials = self._tls.read() if self._tls else None
+        self._stubs = self._open()
+        self._token = token
+        self._broken = False
+        """Something failed on the channel: before it is used again, the certificates may have to be others."""
 
     async def ready(self, timeout: float) -> tuple[Stubs, Metadata]:
-        if self._metadata is None:
-            self._metadata = await self._authenticate(timeout)
-        return self._stubs, self._metadata
+        if self._broken and self._tls is not None:
+            await self._renew_certificates(self._tls)
+        self._broken = False
+        return self._stubs, () if self._token is None else await self._token.get(self._authenticate, timeout)
 
-    def token_refused(self, metadata: Metadata) -> bool:
-        if self._username is None:
-            return False
-        if self._metadata == metadata:  # else another call has renewed it already
-            self._metadata = None
-        return True
+    def failed(self, metadata: Metadata, error: ElectionError) -> bool:
+        if isinstance(error, Unauthenticated):
+            return self._token is not None and self._token.refused(metadata)
+        self._broken = True
+        return False
 
-    async def _authenticate(self, timeout: float) -> Metadata:
-        request = rpc.AuthenticateRequest(name=self._username, password=self._password)
+    async def aclose(self) -> None:
+        await self._close(self._stubs)
+
+    def _open(self) -> Stubs:
+        options: tuple[tuple[str, Any], ...] = (*_OPTIONS, ("grpc.default_authority", self._endpoint.authority))
+        if self._credentials is None:
+            channel = grpc.aio.insecure_channel(self._endpoint.target, options)
+        else:
+            tls = self._credentials
+            name = tls.server_name or (self._endpoint.host if self._endpoint.address else None)
+            if name:
+                options = (*options, ("grpc.ssl_target_name_override", name))
+            security = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.cert)
+            channel = grpc.aio.secure_channel(self._endpoint.target, security, options)
+        _channels.add(channel)
+        return Stubs(channel)
+
+    async def _renew_certificates(self, tls: TLS) -> None:
+        """gRPC keeps the certificates that a channel was made with: others need another channel."""
         try:
-            response = await mended(self._stubs.auth.Authenticate(request, timeout=timeout))
+            fresh = tls.read()
+        except InvalidConfiguration as error:  # half written, perhaps: the old ones may still do
+            log.warning("%s: %s", self._where, error)
+            return
+        if fresh != self._credentials:
+            log.info("%s: the certificates have changed", self._where)
+            old, self._credentials = self._stubs, fresh
+            self._stubs = self._open()
+            await self._close(old)
+
+    async def _close(self, stubs: Stubs) -> None:
+        await stubs.channel.close(None)
+        _channels.discard(stubs.channel)
+
+    async def _authenticate(self, username: str, password: str, timeout: float) -> str | None:
+        """A token; ``None`` where the cluster has authentication turned off."""
+        request = rpc.AuthenticateRequest(name=username, password=password)
+        try:
+            return str((await mended(self._stubs.auth.Authenticate(request, timeout=timeout))).token)
         except grpc.aio.AioRpcError as error:
             if "authentication is not enabled" in (error.details() or ""):
-                return ()
+                return None
             raise translate(error, self._where, writes=False) from None
         except (ChannelClosed, grpc.aio.UsageError):
             raise Unavailable(f"{self._where}: the connection is closed") from None
-        return (("token", response.token),)
-
-    async def aclose(self) -> None:
-        await self._channel.close(None)
-        _open.discard(self._channel)
 
 
 class AdoptedChannel:
@@ -119,18 +144,14 @@ class AdoptedChannel:
         try:
             await mended(self._client.connect())
         except (aetcd.ClientError, ChannelClosed, TimeoutError) as error:
-            raise _adopted_failure(error) from error
+            raise Unavailable(f"the aetcd client cannot connect: {error}") from error
         channel = self._client.channel
         if self._stubs is None or self._stubs.channel is not channel:
             self._stubs = Stubs(channel)
         return self._stubs, tuple(self._client.metadata or ())
 
-    def token_refused(self, metadata: Metadata) -> bool:
+    def failed(self, metadata: Metadata, error: ElectionError) -> bool:
         return False
 
     async def aclose(self) -> None:
         """The channel is the caller's."""
-
-
-def _adopted_failure(error: Exception) -> ElectionError:
-    return Unavailable(f"the aetcd client cannot connect: {error}")

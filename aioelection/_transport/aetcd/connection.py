@@ -14,12 +14,13 @@ from aetcd import rpc
 from aioelection._core.endpoints import Endpoint
 from aioelection._core.ops import Txn
 from aioelection._transport.aetcd import messages
-from aioelection._transport.aetcd.channels import Channels, Metadata, Stubs
+from aioelection._transport.aetcd.channels import Channels, Stubs
 from aioelection._transport.aetcd.errors import translate
 from aioelection._transport.aetcd.mending import ChannelClosed, mended
 from aioelection._transport.aetcd.streams import AetcdKeepAliveStream, AetcdWatchStream
+from aioelection._transport.aetcd.tokens import Metadata
 from aioelection._transport.port import GetReply, GrantReply, LeaseInfo, MemberList, RevokeReply, Status, TxnReply
-from aioelection.errors import OutcomeUnknown, Unauthenticated, Unavailable
+from aioelection.errors import ElectionError, OutcomeUnknown, Unauthenticated, Unavailable
 
 Method = Callable[[Stubs], Any]
 
@@ -95,8 +96,8 @@ class AetcdConnection:
         stubs, metadata = await self._channels.ready(left())
         try:
             return await self._exchange(method(stubs), request, left(), metadata, writes)
-        except Unauthenticated:
-            if not self._channels.token_refused(metadata):
+        except ElectionError as error:
+            if not (self._channels.failed(metadata, error) and isinstance(error, Unauthenticated)):
                 raise
         stubs, metadata = await self._channels.ready(left())
         return await self._exchange(method(stubs), request, left(), metadata, writes)
@@ -112,14 +113,14 @@ class AetcdConnection:
         except grpc.aio.UsageError:
             raise Unavailable(f"{self._where}: the connection is closed") from None
 
-    async def _stream(self, method: Method, timeout: float) -> tuple[Any, str, Callable[[], object]]:
+    async def _stream(self, method: Method, timeout: float) -> tuple[Any, str, Callable[[ElectionError], object]]:
         """Open a stream; a member without a quorum is to end it rather than stay silent (``hasleader``)."""
         stubs, metadata = await self._channels.ready(timeout)
         try:
             call = method(stubs)(metadata=(*metadata, ("hasleader", "true")))
         except grpc.aio.UsageError:
             raise Unavailable(f"{self._where}: the connection is closed") from None
-        return call, self._where, partial(self._channels.token_refused, metadata)
+        return call, self._where, partial(self._channels.failed, metadata)
 
 
 def _countdown(timeout: float) -> Callable[[], float]:

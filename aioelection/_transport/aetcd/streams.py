@@ -14,19 +14,19 @@ from aioelection._transport.aetcd import messages
 from aioelection._transport.aetcd.errors import translate
 from aioelection._transport.aetcd.mending import ChannelClosed, mended
 from aioelection._transport.port import KeepAliveReply
-from aioelection.errors import Unauthenticated, Unavailable
+from aioelection.errors import ElectionError, Unauthenticated, Unavailable
 
 
 class _Stream:
     """A bidirectional call, with its ends in our words: whatever breaks it is ``Unavailable``, or a refusal.
 
-    ``token_refused`` is called when etcd refuses the token that the stream was opened with.
+    ``failed`` is told what it was: a token may have to be renewed before another stream can do better.
     """
 
-    def __init__(self, call: Any, where: str, token_refused: Callable[[], object]) -> None:
+    def __init__(self, call: Any, where: str, failed: Callable[[ElectionError], object]) -> None:
         self._call = call
         self._where = where
-        self._token_refused = token_refused
+        self._failed = failed
 
     async def _write(self, request: Any) -> None:
         await self._guarded(self._call.write(request))
@@ -42,8 +42,7 @@ class _Stream:
             return await mended(exchange)
         except grpc.aio.AioRpcError as error:
             ours = translate(error, self._where, writes=False)
-            if isinstance(ours, Unauthenticated):
-                self._token_refused()
+            self._failed(ours)
             raise ours from None
         except (ChannelClosed, grpc.aio.UsageError, asyncio.InvalidStateError):
             raise Unavailable(f"{self._where}: the stream is closed") from None
@@ -75,5 +74,5 @@ class AetcdWatchStream(_Stream):
     async def receive(self) -> WatchReply:
         reply = messages.watch_reply(await self._read())
         if isinstance(reply.refusal, Unauthenticated):
-            self._token_refused()
+            self._failed(reply.refusal)
         return reply

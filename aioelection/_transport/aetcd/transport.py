@@ -11,6 +11,7 @@ from aioelection._core.ops import Compare, Operation
 from aioelection._transport.aetcd.channels import AdoptedChannel, OwnChannel
 from aioelection._transport.aetcd.connection import AetcdConnection
 from aioelection._transport.aetcd.operations import to_compares, to_operations
+from aioelection._transport.aetcd.tokens import TokenSource
 from aioelection.errors import InvalidConfiguration
 from aioelection.tls import TLS
 
@@ -30,11 +31,11 @@ class AetcdTransport(_Words):
 
     def __init__(self, tls: TLS | None = None, username: str | None = None, password: str | None = None) -> None:
         self._tls = tls
-        self._username = username
-        self._password = password
+        self._user = None if username is None or password is None else (username, password)
 
     def open(self, endpoint: Endpoint) -> AetcdConnection:
-        return AetcdConnection(endpoint, OwnChannel(endpoint, self._tls, self._username, self._password))
+        token = None if self._user is None else TokenSource(*self._user)
+        return AetcdConnection(endpoint, OwnChannel(endpoint, self._tls, token))
 
 
 class AdoptedTransport(_Words):
