@@ -13,8 +13,8 @@ from aioelection._aio.resolve import resolved
 from aioelection._core import checks
 from aioelection._core.endpoints import Endpoint, parse_endpoints
 from aioelection._shell.hub import Hub
-from aioelection._transport.aetcd import AdoptedTransport, AetcdTransport
-from aioelection._transport.port import Status
+from aioelection._transport.aetcd import AdoptedTransport, AetcdTransport, AetcdWords
+from aioelection._transport.port import Status, Words
 from aioelection.client import Client
 from aioelection.errors import ElectionError, InvalidConfiguration, Unavailable
 from aioelection.tls import TLS
@@ -60,6 +60,11 @@ def connect(
         raise InvalidConfiguration(f"tls must be an aioelection.TLS, not {type(tls).__name__}")
     timeout = checks.seconds(connect_timeout, "connect_timeout")
     return _connected(AetcdTransport(tls, username, password), parsed, timeout, discover=bool(discover))
+
+
+def words() -> Words:
+    """The words in which users write compares and operations, for a transport of another kind."""
+    return AetcdWords()
 
 
 def adopt(client: aetcd.Client) -> Hub:

@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
+from collections.abc import Callable
 
 SLICE = 0.5
 """Seconds: how long a jump of the clock can go unnoticed."""
 
 
 class Clock:
-    """Reads the time in seconds; only differences mean anything."""
+    """Reads the time in seconds, by ``now`` if it is given; only differences mean anything."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] | None = None) -> None:
         clock_id = getattr(time, "CLOCK_BOOTTIME", None)
-        self.now = time.monotonic if clock_id is None else functools.partial(time.clock_gettime, clock_id)
+        real = time.monotonic if clock_id is None else functools.partial(time.clock_gettime, clock_id)
+        self.now: Callable[[], float] = now or real
 
     async def wait(self, event: asyncio.Event, until: float | None = None) -> bool:
         """Wait until the event is set, or until that instant; return whether the event is set."""

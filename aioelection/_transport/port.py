@@ -147,13 +147,17 @@ class Connection(Protocol):
     async def aclose(self) -> None: ...
 
 
-class Transport(Protocol):
-    """Opens connections, and reads the operations that a user writes in the words of a client library."""
-
-    def open(self, endpoint: Endpoint) -> Connection: ...
+class Words(Protocol):
+    """Reads what a user writes in the words of a client library."""
 
     def compares(self, values: Sequence[object]) -> tuple[Compare, ...]:
         """Raises ``InvalidConfiguration`` for what is no compare."""
 
     def operations(self, values: Sequence[object]) -> tuple[Operation, ...]:
         """Raises ``InvalidConfiguration`` for what is no operation."""
+
+
+class Transport(Words, Protocol):
+    """Opens connections."""
+
+    def open(self, endpoint: Endpoint) -> Connection: ...

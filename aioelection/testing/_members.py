@@ -36,7 +36,7 @@ RETRY = 0.05
 
 
 class Broken(Exception):
-    """The member died under a request."""
+    """The member died under a request, or gave up on it."""
 
 
 class Member:
@@ -97,7 +97,7 @@ class Cluster:
         self.election_timeout = election_timeout
         self.least_ttl = math.ceil(1.5 * election_timeout)
         self.store = Store()
-        self.term = 2
+        self.term = 1
         self.no_space = False
         self.members = tuple(Member(self, number) for number in range(1, size + 1))
         self.leader: Member | None = None
@@ -114,9 +114,7 @@ class Cluster:
     async def serving(self, member: Member) -> None:
         """Wait until the member can have a request agreed on; it is handled at that very instant."""
         await self._until(member, lambda: not member.paused)
-        deadline = self.loop.time() + SERVER_TIMEOUT
-        while not self._serves(member):
-            await self._until(member, lambda: self._serves(member), deadline)
+        await self._until(member, lambda: self._serves(member), self.loop.time() + SERVER_TIMEOUT)
 
     async def awake(self, member: Member) -> None:
         await self._until(member, lambda: not member.paused)
@@ -152,18 +150,24 @@ class Cluster:
         """The TTL that a renewal sent to this member is answered with."""
         deadline = self.loop.time() + SERVER_TIMEOUT
         while True:
+            if self.loop.time() >= deadline:
+                raise _timed_out(member)
             leader = member if member.leads else member.leader
             if leader is None or (leader is not member and member.isolated):
                 await self._until(member, lambda: not member.isolated and member.leader is not None, deadline)
                 continue
-            life = leader.lives
-            # A renewal that was forwarded to a frozen leader waits for that very one.
-            await self._until(member, lambda on=leader, since=life: not on.paused or on.lives != since, deadline)
-            if leader.running and leader.leads and leader.lives == life:
-                ttl = await self._renew_at(leader, lease_id)
-                if ttl is not None:
-                    return ttl
+            ttl = await self._forward(member, leader, lease_id, deadline)
+            if ttl is not None:
+                return ttl
             await self._until(member, lambda: False, self.loop.time() + RETRY, fails=False)
+
+    async def _forward(self, member: Member, leader: Member, lease_id: int, deadline: float) -> int | None:
+        """``None``: whom it was sent to leads no more. A frozen one is waited for, whoever leads meanwhile."""
+        life = leader.lives
+        await self._until(member, lambda: not leader.paused or leader.lives != life, deadline)
+        if leader.running and leader.leads and leader.lives == life:
+            return await self._renew_at(leader, lease_id)
+        return None
 
     async def _renew_at(self, leader: Member, lease_id: int) -> int | None:
         """``None``: it leads no more."""
@@ -188,10 +192,10 @@ class Cluster:
                 while not condition():
                     await self._news.wait()
                     if member.lives != life:
-                        raise Broken
+                        raise Broken(f"{member.endpoint}: connection reset")
         except TimeoutError:
             if fails:
-                raise Unavailable(f"{member.endpoint}: etcdserver: request timed out") from None
+                raise _timed_out(member) from None
 
     def _tell(self) -> None:
         self._news.set()
@@ -200,6 +204,8 @@ class Cluster:
     # ------------------------------------------------------------------ faults
 
     def pause(self, member: Member) -> None:
+        if not member.running:
+            raise InvalidState(f"{member!r} cannot be paused")
         self._lose_touch(member)
         member.paused = True
         self._review()
@@ -223,6 +229,8 @@ class Cluster:
         member.running = member.paused = member.leads = False
         member.leader = None
         member.lives += 1
+        if member is self.leader:  # back before an election, it does not lead
+            self.leader = None
         member.break_streams(Unavailable(f"{member.endpoint}: connection reset"))
         self._review()
 
@@ -355,5 +363,8 @@ class Cluster:
         now = self.loop.time()
         for lease_id in [each for each, expiry in self._expiry.items() if expiry <= now]:
             self.revoke(lease_id)
-        soonest = min(self._expiry.values(), default=math.inf)
-        self._arm_sweep(soonest if soonest > now else now + SWEEP / 2)
+        self._arm_sweep(min(self._expiry.values(), default=math.inf))
+
+
+def _timed_out(member: Member) -> Broken:
+    return Broken(f"{member.endpoint}: etcdserver: request timed out")

@@ -16,7 +16,7 @@ from aioelection.errors import InvalidConfiguration
 from aioelection.tls import TLS
 
 
-class _Words:
+class AetcdWords:
     """Users write their compares and operations with aetcd's classes, whatever the connection."""
 
     def compares(self, values: Sequence[object]) -> tuple[Compare, ...]:
@@ -26,7 +26,7 @@ class _Words:
         return to_operations(values)
 
 
-class AetcdTransport(_Words):
+class AetcdTransport(AetcdWords):
     """Opens a channel of our own for each endpoint."""
 
     def __init__(self, tls: TLS | None = None, username: str | None = None, password: str | None = None) -> None:
@@ -38,7 +38,7 @@ class AetcdTransport(_Words):
         return AetcdConnection(endpoint, OwnChannel(endpoint, self._tls, token))
 
 
-class AdoptedTransport(_Words):
+class AdoptedTransport(AetcdWords):
     """Uses the channel of an ``aetcd.Client`` that the caller owns: one endpoint, its TLS and its token."""
 
     def __init__(self, client: aetcd.Client) -> None:
