@@ -58,11 +58,13 @@ class Deadline:
 
     def sending(self, now: float) -> None:
         """A renewal is being sent; should it stay unanswered, the next one is due after an attempt's time."""
-        self.next_renewal = now + attempt_timeout(self.ttl)
+        if self.at > NEVER:
+            self.next_renewal = now + attempt_timeout(self.ttl)
 
     def failed(self, now: float) -> None:
         """A renewal was lost on its way: another is due at once."""
-        self.next_renewal = min(self.next_renewal, now)
+        if self.at > NEVER:
+            self.next_renewal = min(self.next_renewal, now)
 
     def acknowledged(self, sent: float, ttl: int, now: float) -> bool:
         """A renewal sent at ``sent`` was acknowledged; ``False`` if that comes too late to count."""
@@ -75,7 +77,7 @@ class Deadline:
         return True
 
     def expire(self) -> None:
-        """End the belief for good."""
+        """End the belief for good: no renewal is due any more either."""
         self.at = NEVER
         self.next_renewal = FOREVER
 

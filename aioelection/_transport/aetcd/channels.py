@@ -93,7 +93,7 @@ class OwnChannel:
     async def _authenticate(self, timeout: float) -> Metadata:
         request = rpc.AuthenticateRequest(name=self._username, password=self._password)
         try:
-            response = await mended(self._stubs.auth.Authenticate(request, timeout=timeout))
+            response = await mended(self._stubs.auth.Authenticate, request, timeout=timeout)
         except grpc.aio.AioRpcError as error:
             if "authentication is not enabled" in (error.details() or ""):
                 return ()
@@ -116,7 +116,7 @@ class AdoptedChannel:
 
     async def ready(self, timeout: float) -> tuple[Stubs, Metadata]:
         try:
-            await mended(self._client.connect())
+            await mended(self._client.connect)
         except (aetcd.ClientError, ChannelClosed, TimeoutError) as error:
             raise _adopted_failure(error) from error
         channel = self._client.channel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -25,17 +25,17 @@ class _Stream:
         self._where = where
 
     async def _write(self, request: Any) -> None:
-        await self._guarded(self._call.write(request))
+        await self._guarded(self._call.write, request)
 
     async def _read(self) -> Any:
-        response = await self._guarded(self._call.read())
+        response = await self._guarded(self._call.read)
         if response is grpc.aio.EOF:  # type: ignore[attr-defined]
             raise Unavailable(f"{self._where}: the stream was ended by etcd")
         return response
 
-    async def _guarded(self, exchange: Awaitable[Any]) -> Any:
+    async def _guarded(self, exchange: Callable[..., Awaitable[Any]], *args: Any) -> Any:
         try:
-            return await mended(exchange)
+            return await mended(exchange, *args)
         except grpc.aio.AioRpcError as error:
             raise translate(error, self._where, writes=False) from None
         except (ChannelClosed, grpc.aio.UsageError, asyncio.InvalidStateError):
