@@ -100,9 +100,11 @@ class _Stay:
 
     async def end(self, error: BaseException | None) -> bool:
         lost = self._decide()
-        error, ours = await self._leave_scope(error)
-        outer = await self._outer_cancellation(error)
-        refused = await self._release()
+        try:
+            error, ours = await self._leave_scope(error)
+            outer = await self._outer_cancellation(error)
+        finally:  # whatever is wrong with the scope, such as that another task leaves it: the key goes
+            refused = await self._release()
         if outer is not None:
             if outer is error:
                 return False
@@ -119,9 +121,9 @@ class _Stay:
         """Why the term was lost while the body ran; ``None`` if the body's end is what ends it."""
         self.tenure.settle()
         reason = self.tenure.term.loss_reason
+        self.tenure.leave_body()
         self.tenure.end(LossReason.RESIGNED)
-        by_body = reason is LossReason.RESIGNED and self.tenure.released.is_set()
-        return None if by_body else reason
+        return None if self.tenure.resigned_within else reason
 
     async def _leave_scope(self, error: BaseException | None) -> tuple[BaseException | None, bool]:
         """Leave the body's scope; return the error, and whether it is the cancellation that we asked for.
@@ -134,7 +136,6 @@ class _Stay:
                 await checkpoint_if_cancelled()
             except asyncio.CancelledError as marked:
                 error = marked
-        self.tenure.leave_body()
         try:
             ours = self._scope.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
         except BaseExceptionGroup as rest:  # our cancellation was taken out of a group
@@ -143,12 +144,12 @@ class _Stay:
 
     async def _outer_cancellation(self, error: BaseException | None) -> BaseException | None:
         """The cancellation from outside that is pending, if any: by ``task.cancel()``, or by an anyio scope."""
-        if self._task is not None and self._task.cancelling() > self._cancelling:
-            return error if isinstance(error, asyncio.CancelledError) else asyncio.CancelledError()
         try:
             await checkpoint_if_cancelled()
-        except asyncio.CancelledError as outer:
-            return outer
+        except asyncio.CancelledError as marked:  # goes first: a scope's, too, counts in cancelling()
+            return marked
+        if self._task is not None and self._task.cancelling() > self._cancelling:
+            return error if isinstance(error, asyncio.CancelledError) else asyncio.CancelledError()
         return None
 
     async def _release(self) -> ElectionError | None:

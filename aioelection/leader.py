@@ -50,7 +50,9 @@ def parse(value: bytes, message_type: type[Any]) -> Any:
 
 def check_message_type(message_type: object) -> None:
     """Raise ``InvalidConfiguration`` unless it is ``None`` or a protobuf message class."""
-    if message_type is not None and not hasattr(message_type, "ParseFromString"):
+    if message_type is None:
+        return
+    if not isinstance(message_type, type) or not hasattr(message_type, "ParseFromString"):
         raise InvalidConfiguration(f"message_type must be a protobuf message class, not {message_type!r}")
 
 

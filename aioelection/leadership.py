@@ -16,7 +16,6 @@ from aioelection.campaign import Campaign, OnLoss
 from aioelection.client import AnyClient, Client, as_client
 from aioelection.errors import (
     InvalidConfiguration,
-    InvalidState,
     LeadershipLost,
     LeaseExpired,
     LossReason,
@@ -176,8 +175,7 @@ class Leadership:
             raise LeaseExpired(f"{lease!r} is not granted, or has expired")
         if lease.ttl < ttl:
             raise InvalidConfiguration(f"lease must have a TTL of at least lease_timeout={ttl}, not {lease.ttl}")
-        if lease.life.claims(self.leader_key):
-            raise InvalidState(f"another campaign or term for {self.leader_key!r} is on this lease")
+        lease.life.check_unclaimed(self.leader_key)
 
     async def keep(self) -> None:
         """Renew the lease and watch the key until the term ends; returns when it was given up, else raises.
@@ -266,13 +264,14 @@ class Leadership:
 
         Raises:
             NotLeader: there is no such term, or the key has passed on to another: it is not touched.
-            Unavailable: etcd did not answer within a second; it can be tried again.
+            Unavailable: etcd did not answer within a second; it can be tried again. Else the lease expires.
+
+        Cancelled, it is carried out all the same.
         """
         tenure = self._tenure()
         tenure.end(LossReason.RESIGNED)
         await tenure.body_ended()
-        standing = await tenure.delete_key()
-        await tenure.vacate()
+        standing = await tenure.surrender()
         if standing is not None:
             raise NotLeader(f"{self.leader_key!r} has passed to the term {standing.create_revision}; not deleted")
 

@@ -23,7 +23,7 @@ from aioelection import embedded
 from aioelection.embedded import CommandFailed, Etcd, EtcdMember, EtcdTLS, _binary, _cluster, _ports
 from aioelection.embedded._member import Status
 from aioelection.embedded._uncancelled import uncancelled
-from aioelection.errors import InvalidConfiguration, InvalidState, Unavailable
+from aioelection.errors import InvalidConfiguration, InvalidState, Unauthenticated, Unavailable
 from tests.etcd import BackgroundEtcd, EtcdFactory
 
 ROOT = Path(__file__).parent.parent
@@ -192,7 +192,11 @@ async def test_with_authentication_enabled_a_member_starts_and_the_leader_is_kno
         await etcd.ctl("auth", "enable")
         await etcd.members[0].kill()
         await etcd.members[0].start()
-        assert await etcd.leader() is etcd.members[0]
+        assert await etcd.leader(user="root:secret") is etcd.members[0]
+        with pytest.raises(Unauthenticated):
+            await etcd.leader(user="root:wrong")
+        with contextlib.suppress(Unauthenticated):  # only a newer etcd raises it
+            assert await etcd.leader() is etcd.members[0]
         assert await etcd.ctl("get", "key", "--user=root:secret") == ""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from anyio import CancelScope
+from anyio.lowlevel import checkpoint_if_cancelled
 
 T = TypeVar("T")
 
@@ -24,11 +25,12 @@ async def first_of(*coroutines: Coroutine[Any, Any, None]) -> None:
         task.result()
 
 
-async def finish(coroutine: Coroutine[Any, Any, T]) -> T:
+async def finish(coroutine: Coroutine[Any, Any, T] | asyncio.Task[T]) -> T:
     """Run to the end even if the caller is cancelled meanwhile, once or many times, by whatever means.
 
     It runs in a task of its own, out of reach of the caller's scopes. A ``task.cancel()`` is raised here afterwards; a
-    cancelled anyio scope speaks for itself at the caller's next checkpoint. The coroutine has to bound its own time.
+    cancelled anyio scope speaks for itself at the caller's next checkpoint, or in place of an error of the coroutine's.
+    The coroutine has to bound its own time.
     """
     task = asyncio.ensure_future(coroutine)
     cancelled: asyncio.CancelledError | None = None
@@ -42,6 +44,8 @@ async def finish(coroutine: Coroutine[Any, Any, T]) -> T:
         if not task.cancelled():
             task.exception()  # told to nobody: the cancellation goes first
         raise cancelled
+    if not task.cancelled() and task.exception() is not None:
+        await checkpoint_if_cancelled()
     return task.result()
 
 

@@ -38,6 +38,9 @@ class Agenda(Generic[T]):
     def discard(self, item: T) -> None:
         """Take the item off, if it is on."""
         self._live.pop(item, None)
+        if len(self._heap) > 2 * len(self._live) + 16:  # else what is long forgotten would be kept until its old time
+            self._heap = [(when, ticket, each) for each, (when, ticket) in self._live.items()]
+            heapq.heapify(self._heap)
 
     def next(self) -> float | None:
         """When something is due next, or ``None`` if nothing is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Protocol, runtime_checkable
 
 from aioelection.errors import InvalidConfiguration
@@ -11,6 +12,9 @@ LONGEST_TTL = 9_000_000_000
 
 LARGEST_VALUE = 1_500_000
 """Bytes; etcd refuses requests above 1.5 MiB (``--max-request-bytes``), key and framing included."""
+
+LARGEST_REVISION = 2**63 - 2
+"""A watch asks for the revision after it, in 64 bits with a sign."""
 
 
 @runtime_checkable
@@ -23,7 +27,7 @@ class Serializable(Protocol):
 def key(value: object, name: str = "leader_key") -> bytes:
     """A key as bytes; text is encoded as UTF-8."""
     if isinstance(value, str):
-        value = value.encode()
+        value = _encoded(value, name)
     if not isinstance(value, bytes):
         raise InvalidConfiguration(f"{name} must be str or bytes, not {value!r}")
     if not value:
@@ -34,8 +38,8 @@ def key(value: object, name: str = "leader_key") -> bytes:
 def leader_data(value: object) -> bytes:
     """A candidate's identity as bytes; a protobuf message is serialized."""
     if isinstance(value, str):
-        value = value.encode()
-    elif isinstance(value, Serializable):
+        value = _encoded(value, "leader_data")
+    elif isinstance(value, Serializable) and not isinstance(value, type):
         value = value.SerializeToString()
     if not isinstance(value, bytes):
         raise InvalidConfiguration(f"leader_data must be str, bytes or a protobuf message, not {value!r}")
@@ -55,15 +59,15 @@ def lease_timeout(value: object) -> int:
 
 def seconds(value: object, name: str) -> float:
     """A positive, finite number of seconds."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= sys.float_info.max:
         raise InvalidConfiguration(f"{name} must be a positive number of seconds, not {value!r}")
     return float(value)
 
 
 def revision(value: object) -> int:
     """A revision of etcd's; 0 means unknown."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InvalidConfiguration(f"revision must be a whole number from 0, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_REVISION:
+        raise InvalidConfiguration(f"revision must be a whole number from 0 to {LARGEST_REVISION:,}, not {value!r}")
     return value
 
 
@@ -71,3 +75,10 @@ def text(value: object, name: str) -> str:
     if not isinstance(value, str):
         raise InvalidConfiguration(f"{name} must be str, not {value!r}")
     return value
+
+
+def _encoded(value: str, name: str) -> bytes:
+    try:
+        return value.encode()
+    except UnicodeEncodeError:  # a lone surrogate, as in a file name that is not UTF-8
+        raise InvalidConfiguration(f"{name} must be text that has a UTF-8 form, not {value!r}") from None

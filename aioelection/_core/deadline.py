@@ -58,7 +58,8 @@ class Deadline:
 
     def sending(self, now: float) -> None:
         """A renewal is being sent; should it stay unanswered, the next one is due after an attempt's time."""
-        self.next_renewal = now + attempt_timeout(self.ttl)
+        if self.at > NEVER:
+            self.next_renewal = now + attempt_timeout(self.ttl)
 
     def answered(self, sent: float) -> None:
         """The renewal sent at ``sent`` was answered, for what the answer is worth: the next is due in its time."""
@@ -66,7 +67,8 @@ class Deadline:
 
     def failed(self, now: float) -> None:
         """A renewal was lost on its way: another is due at once."""
-        self.next_renewal = min(self.next_renewal, now)
+        if self.at > NEVER:
+            self.next_renewal = min(self.next_renewal, now)
 
     def acknowledged(self, sent: float, ttl: int, now: float) -> bool:
         """A renewal sent at ``sent`` was acknowledged; ``False`` if that comes too late to count."""
@@ -79,7 +81,7 @@ class Deadline:
         return True
 
     def expire(self) -> None:
-        """End the belief for good."""
+        """End the belief for good: no renewal is due any more either."""
         self.at = NEVER
         self.next_renewal = FOREVER
 

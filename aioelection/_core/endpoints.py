@@ -51,17 +51,30 @@ def parse_endpoints(value: str | Iterable[str], *, secure: bool = False) -> tupl
     if isinstance(value, str):
         value = value.split(",")
     if isinstance(value, bytes) or not isinstance(value, Iterable):
-        raise InvalidConfiguration(f"endpoints must be str or a list of str, not {value!r}")
-    parsed = tuple(dict.fromkeys(_parse(each, secure) for each in value))
+        raise InvalidConfiguration(f"endpoints must be str or a list of str, not {_shown(value)}")
+    texts = tuple(value)
+    _refuse_credentials(texts)
+    parsed = tuple(dict.fromkeys(_parse(each, secure) for each in texts))
     if not parsed:
         raise InvalidConfiguration("endpoints must name at least one endpoint, but are empty")
     return parsed
+
+
+def _refuse_credentials(texts: tuple[object, ...]) -> None:
+    """A password may hold a comma, a slash or a bracket: what stands before the last @ is neither parsed nor told."""
+    _, at, host = ",".join(each for each in texts if isinstance(each, str)).rpartition("@")
+    if at:
+        raise InvalidConfiguration(
+            f"endpoint {host!r}: user and password belong in the arguments of the same names, not in the URL"
+        )
 
 
 def _parse(text: object, secure: bool) -> Endpoint:
     if not isinstance(text, str) or not text.strip():
         raise _malformed(text, "empty" if text == "" else "not a URL")
     stripped = text.strip()
+    if any(c.isspace() for c in stripped):  # urlsplit drops a line break, and makes one host of two
+        raise _malformed(text, "white space")
     try:
         parts = urlsplit(stripped if "://" in stripped else f"{'https' if secure else 'http'}://{stripped}")
         host, port = parts.hostname, parts.port
@@ -69,17 +82,20 @@ def _parse(text: object, secure: bool) -> Endpoint:
         raise _malformed(text, str(error)) from None
     if parts.scheme not in ("http", "https"):
         raise _malformed(text, f"scheme {parts.scheme!r} is not http or https")
-    if parts.username is not None or parts.password is not None:
-        raise InvalidConfiguration(
-            f"endpoint {host}: user and password belong in the arguments of the same names, not in the URL"
-        )
-    if not host or any(c.isspace() for c in host):
+    if not host:
         raise _malformed(text, "no host")
+    if port == 0:
+        raise _malformed(text, "nobody listens on port 0")
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise _malformed(text, "nothing may follow the port")
     return Endpoint(host, DEFAULT_PORT if port is None else port, parts.scheme == "https")
 
 
 def _malformed(text: object, why: str) -> InvalidConfiguration:
-    shown = text.rpartition("@")[2] if isinstance(text, str) else text  # what stands before an @ may be a password
-    return InvalidConfiguration(f"endpoint {shown!r} is malformed ({why}); write it as http://host:port")
+    return InvalidConfiguration(f"endpoint {_shown(text)} is malformed ({why}); write it as http://host:port")
+
+
+def _shown(value: object) -> str:
+    """The value, unless it may hold a password: in bytes, say."""
+    shown = repr(value)
+    return f"a value of type {type(value).__name__}" if "@" in shown else shown

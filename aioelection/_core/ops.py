@@ -116,9 +116,6 @@ class DeleteResult:
     previous: tuple[KeyValue, ...] = ()
 
 
-OperationResult = "PutResult | GetResult | DeleteResult | TxnResult"
-
-
 @dataclass(frozen=True, slots=True)
 class TxnResult:
     """The answer to a transaction.

@@ -87,6 +87,7 @@ class Candidate:
 
     async def elect(self) -> Tenure:
         """Stand until elected, or try once; leaves nothing behind unless it returns."""
+        self._lease.check_unclaimed(self.key)
         self._seat.candidate = self
         self._seat.move(Event.STAND)
         self._lease.attach(self)
@@ -206,7 +207,9 @@ class Candidate:
         raise Unavailable("an abandoned key of ours was in the way")
 
     def _believed(self, won: Won) -> Won:
-        """A key whose lease is no longer believed is no win."""
+        """A key whose lease is no longer believed, or whose client was closed, is no win."""
+        if self._hub.closed:
+            raise InvalidState("the client was closed")
         if self._lease.is_expired():
             raise Unavailable("the lease expired while the campaign's transaction was under way")
         return won

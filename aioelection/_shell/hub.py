@@ -52,6 +52,7 @@ class Hub:
         self.seats: weakref.WeakSet[Seat] = weakref.WeakSet()
         self.iterators: weakref.WeakSet[Closeable] = weakref.WeakSet()
         self.closed = False
+        self._closing: asyncio.Task[None] | None = None
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks = Tasks()
@@ -75,9 +76,12 @@ class Hub:
 
     async def aclose(self) -> None:
         """End every term and every wait, give up what is held, and close all connections; idempotent."""
-        if not self.closed:
+        if self._closing is None:
             self.closed = True
-            await finish(self._close(asyncio.current_task()))
+            self._closing = asyncio.ensure_future(self._close(asyncio.current_task()))
+        elif any(seat.in_body for seat in self.seats):
+            return  # the closing waits for the caller
+        await finish(self._closing)
 
     async def _close(self, caller: asyncio.Task[Any] | None) -> None:
         seats = list(self.seats)

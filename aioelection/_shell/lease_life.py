@@ -26,6 +26,9 @@ from aioelection.errors import (
 BARRIER_KEY = b"aioelection/barrier"
 """Read to prove a renewal of a lease on which nobody stands; it need not exist."""
 
+OVERTAKING = 0.1
+"""Seconds that a revoke may be ahead of its grant in etcd, which handles what comes on one connection in any order."""
+
 log = logging.getLogger("aioelection.lease")
 
 
@@ -64,6 +67,7 @@ class LeaseLife:
         """Whether etcd may know a lease of this id that was not revoked yet."""
         self._gone_by = 0.0
         """When etcd has expired the lease by itself at the latest, if the clocks agree; revoking is moot then."""
+        self._granting = False
         self._keepers = 0
         self._holders: dict[Holder, None] = {}
         self._verifying = False
@@ -81,17 +85,24 @@ class LeaseLife:
     def remaining(self) -> float:
         return self.deadline.remaining(self._hub.clock.now())
 
+    async def expired_in_etcd(self) -> None:
+        """Wait until etcd has expired it by itself, if it was not renewed since."""
+        await self._hub.clock.sleep(self._gone_by - self._hub.clock.now())
+
     def is_expired(self) -> bool:
         return self.deadline.expired(self._hub.clock.now())
 
     async def grant(self, ttl: int) -> None:
         self._hub.check_use()
-        if not self.is_expired():
-            raise InvalidState(f"{self!r} is granted already; close it first")
+        if self._granting or not self.is_expired():
+            raise InvalidState(f"{self!r} is granted already, or is being granted")
         self._begin(secrets.randbits(62) + 1)
+        self._granting = True
         sent = self._hub.clock.now()
         try:
             reply = await self._hub.pool.grant(self._id, ttl, timeout=REQUEST_TIMEOUT)
+            if self.closed:
+                raise InvalidState("the lease was closed while it was being granted")
         except LeaseExists:
             raise Unavailable("the lease id that was drawn is taken; try again") from None
         except BaseException as error:
@@ -99,6 +110,8 @@ class LeaseLife:
             if isinstance(error, OutcomeUnknown):
                 raise Unavailable(f"no answer to a grant: {error}") from error
             raise
+        finally:
+            self._granting = False
         self._gone_by = self._hub.clock.now() + reply.ttl
         self.deadline.granted(sent, reply.ttl)
         self._hub.deadlines.set(self)
@@ -144,6 +157,11 @@ class LeaseLife:
     def claims(self, key: bytes) -> bool:
         """Whether a candidate or a term on this lease stands for that key."""
         return any(holder.key == key for holder in self._holders)
+
+    def check_unclaimed(self, key: bytes) -> None:
+        """Raise ``InvalidState`` if ``key`` is claimed: one campaign or term at a time stands for it on a lease."""
+        if self.claims(key):
+            raise InvalidState(f"another campaign or term for {key!r} is on this lease")
 
     def sweep(self, key: bytes) -> None:
         """A transaction that would attach ``key`` was not answered: see to it that no unclaimed key is left."""
@@ -222,22 +240,28 @@ class LeaseLife:
                 return True
         return not keys and (await self._hub.pool.lease_info(lease_id, timeout=CLEAN_UP)).ttl > 0
 
-    async def _revoke(self) -> None:
+    async def _revoke(self) -> bool:
+        """Returns whether etcd knew the lease."""
+        known = False
         if self._hub.clock.now() < self._gone_by:
             try:
-                await self._hub.pool.revoke(self._id, timeout=CLEAN_UP)
+                known = await self._hub.pool.revoke(self._id, timeout=CLEAN_UP)
             except OutcomeUnknown as error:
                 raise Unavailable(f"no answer to a revoke: {error}") from error
         self._revocable = False
+        return known
 
     async def _revoke_unanswered(self, ttl: int) -> None:
-        """Revoke what a grant may have left; one that is applied after its revoke holds no key, and expires."""
-        self.closed = True
+        """Revoke what a grant may have left; one that is applied after even that holds no key, and expires."""
         self._gone_by = self._hub.clock.now() + ttl
         try:
-            await self._revoke()
+            if not await self._revoke():
+                await asyncio.sleep(OVERTAKING)
+                await self._revoke()
         except ElectionError as error:
             log.warning("%r: left to expire: %s", self, error)
+            self._revocable = False
+        self.ended.set()
 
     def __repr__(self) -> str:
         state = "expired" if self.is_expired() else f"{self.remaining():.1f} s of {self.deadline.ttl} left"

@@ -42,6 +42,11 @@ class Seat:
     def state(self) -> State:
         return self.machine.state
 
+    @property
+    def in_body(self) -> bool:
+        """Whether the current task runs the body of the term held here."""
+        return self.tenure is not None and self.tenure.in_body
+
     def move(self, event: Event, reason: LossReason | None = None, term: Term | None = None) -> None:
         """Something happened: go on to the next state, and tell it."""
         previous = self.machine.handle(event)

@@ -53,11 +53,14 @@ class Tenure:
         """The task that runs the body of ``async with``, until the body has ended."""
         self.released = asyncio.Event()
         """The key is gone, or will go by itself: nothing of this term needs care any more."""
+        self._releasing = asyncio.Lock()
         self._empty = asyncio.Event()
         """The body has ended."""
         self._scope: anyio.CancelScope | None = None
         self._unkept = asyncio.Event()
         """Set when there is nothing left to renew for: the term is lost, or is being released."""
+        self.resigned_within = False
+        """The body itself gave up the term."""
         self._doomed = False
         """The key is known to be gone, and only the reason is still being asked for."""
         self.lease.attach(self)
@@ -112,7 +115,8 @@ class Tenure:
         self._seat.move_if_allowed(_EVENTS.get(reason, Event.LOST), reason, self.term)
         if reason is not LossReason.RESIGNED:
             self._unkept.set()
-        if self._scope is not None and not (reason is LossReason.RESIGNED and self.in_body):
+        self.resigned_within = reason is LossReason.RESIGNED and self.in_body
+        if self._scope is not None and not self.resigned_within:
             self._scope.cancel()
 
     def settle(self) -> None:
@@ -151,7 +155,7 @@ class Tenure:
             case Changed(event):
                 if event.deleted:
                     self._key_gone()
-                else:
+                elif not self._doomed:  # else it is a rival's, who has won since
                     self.end(LossReason.OVERWRITTEN)
             case Reread(kv, _):
                 if kv is None or kv.create_revision != self.term.fencing_token:
@@ -186,25 +190,46 @@ class Tenure:
         Raises ``Unavailable`` if etcd did not answer within a second; it may be tried again. Cancelled, it goes on.
         """
         if not self.released.is_set():
-            await finish(self._release())
+            await finish(self._release_or_expire())
 
     async def _release(self) -> None:
         self._unkept.set()
-        if self.owns_lease:
-            await self.lease.close()
-        else:
-            await self.delete_key()
+        async with self._releasing:
+            if self.released.is_set():
+                return
+            if self.owns_lease:
+                self.lease.detach(self)  # its end is no news here, and would pass for the release
+                await self.lease.close()
+            else:
+                await self.delete_key()
+            self._release_over()
+
+    async def _release_or_expire(self) -> None:
+        try:
+            await self._release()
+        except ElectionError:
+            if self.owns_lease and not self._hub.closed:
+                self._hub.spawn(self._expire())
+            raise
+
+    async def _expire(self) -> None:
+        await self.lease.expired_in_etcd()
         self._release_over()
 
     def _release_over(self) -> None:
-        self.lease.detach(self)
-        self.released.set()
-        self._seat.move_if_allowed(Event.RELEASED, self.term.loss_reason, self.term)
+        if not self.released.is_set():
+            self.lease.detach(self)
+            self.released.set()
+            self._seat.move_if_allowed(Event.RELEASED, self.term.loss_reason, self.term)
 
     async def release_or_leave(self) -> None:
         """Release; what etcd does not answer is left to expire."""
+        if not self.released.is_set():
+            await finish(self._release_or_leave())
+
+    async def _release_or_leave(self) -> None:
         try:
-            await self.release()
+            await self._release()
         except ElectionError as error:
             log.warning("%r: left to expire: %s", self.term, error)
             self._release_over()
@@ -229,6 +254,16 @@ class Tenure:
             raise Unavailable(f"no answer to the deletion of the leader key: {error}") from error
         answer = reply.result.responses[0]
         return answer.kv if isinstance(answer, GetResult) else None
+
+    async def surrender(self) -> KeyValue | None:
+        """Delete the key, as ``delete_key`` does, and release. Cancelled, it goes on."""
+        return await finish(self._surrender())
+
+    async def _surrender(self) -> KeyValue | None:
+        self._unkept.set()
+        standing = await self.delete_key()
+        await self._release_or_expire()
+        return standing
 
     async def vacated(self, caller: asyncio.Task[Any] | None) -> None:
         """On the client's closing: let the body end while the lease lives, then release."""

@@ -94,12 +94,13 @@ class Pool:
     async def grant(self, lease_id: int, ttl: int, *, timeout: float) -> GrantReply:
         return await self._once(lambda connection, left: connection.grant(lease_id, ttl, timeout=left), timeout)
 
-    async def revoke(self, lease_id: int, *, timeout: float) -> None:
-        """A lease that is gone already is revoked well enough."""
+    async def revoke(self, lease_id: int, *, timeout: float) -> bool:
+        """A lease that is gone already is revoked well enough; returns whether it was there."""
         try:
             await self._from_any(lambda connection, left: connection.revoke(lease_id, timeout=left), timeout)
         except LeaseNotFound:
-            return
+            return False
+        return True
 
     async def lease_info(self, lease_id: int, *, timeout: float) -> LeaseInfo:
         return await self._from_any(lambda connection, left: connection.lease_info(lease_id, timeout=left), timeout)

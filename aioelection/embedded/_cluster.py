@@ -117,12 +117,14 @@ class Etcd:
         """The client URLs of all members, running or not. Raises `InvalidState` before the start."""
         return [member.client_url for member in self.members]
 
-    async def leader(self, *, timeout: float = 10.0) -> EtcdMember:
+    async def leader(self, *, user: str | None = None, timeout: float = 10.0) -> EtcdMember:
         """The member that leads etcd's Raft now; waits out an election.
 
         It says so itself, and a quorum of members agree: a leader that is paused or cut off is never
-        returned. Raises `Unavailable` if there is none within `timeout` seconds. To move it:
-        ``await etcd.ctl("move-leader", f"{member.id:x}")``.
+        returned. To move it: ``await etcd.ctl("move-leader", f"{member.id:x}")``. A newer etcd with
+        authentication enabled tells it to a `user` only ("name:password").
+
+        Raises `Unavailable` if there is none within `timeout` seconds, `Unauthenticated`.
         """
         self._check_running()
         statuses: list[Status | None] = []
@@ -130,7 +132,7 @@ class Etcd:
             async with asyncio.timeout(timeout):
                 while True:
                     asked = [m for m in self._members if m.running and not m.paused]
-                    statuses = await asyncio.gather(*(member._status() for member in asked))
+                    statuses = await asyncio.gather(*(member._status(user) for member in asked))
                     leader_id = _agreed_leader([s for s in statuses if s is not None], self._size)
                     for member in asked:
                         if leader_id and member.id == leader_id:

@@ -9,22 +9,31 @@ from typing import Any
 from urllib.parse import urlsplit
 
 
-async def ask(url: str, *, post: dict[str, Any] | None = None, tls: ssl.SSLContext | None, timeout: float) -> Any:
-    """The JSON answer, whatever its status. `timeout` is in seconds.
+async def ask(
+    url: str,
+    *,
+    post: dict[str, Any] | None = None,
+    token: str = "",
+    tls: ssl.SSLContext | None,
+    timeout: float,
+) -> Any:
+    """The JSON answer, whatever its status.
 
-    Raises `OSError` (`TimeoutError` and `ssl.SSLError` among them) or `ValueError` (not JSON).
+    `timeout` is in seconds; `token` is what etcd gave an authenticated user. Raises `OSError`
+    (`TimeoutError` and `ssl.SSLError` among them) or `ValueError` (not JSON).
     """
     parts = urlsplit(url)
     body = b"" if post is None else json.dumps(post).encode()
-    head = (
-        f"{'GET' if post is None else 'POST'} {parts.path} HTTP/1.0\r\n"
-        f"Host: {parts.netloc}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
+    head = [
+        f"{'GET' if post is None else 'POST'} {parts.path} HTTP/1.0",
+        f"Host: {parts.netloc}",
+        f"Content-Length: {len(body)}",
+        *([f"Authorization: {token}"] if token else ()),
+    ]
     async with asyncio.timeout(timeout):
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port, ssl=tls)
         try:
-            writer.write(head.encode() + body)
+            writer.write("\r\n".join([*head, "", ""]).encode() + body)
             answer = await reader.read()
         finally:
             writer.transport.abort()

@@ -10,7 +10,7 @@ from typing import Any
 
 from aioelection.embedded._http import ask
 from aioelection.embedded._processes import Guard, Process
-from aioelection.errors import InvalidConfiguration, InvalidState, Unavailable
+from aioelection.errors import InvalidConfiguration, InvalidState, Unauthenticated, Unavailable
 
 _POLL = 0.01  # seconds between two looks at a member that is starting
 _ANSWER = 1.0  # seconds given to one answer
@@ -86,8 +86,8 @@ class EtcdMember:
 
         Ready means that it answers a linearizable read, which takes a quorum: start several that
         are down together (`asyncio.gather`). Raises `Unavailable`, with the end of its log, if it
-        exits or is not ready within the `start_timeout` of `Etcd`; `InvalidState` after the end of
-        the `async with`. Cancelled: the process goes on starting.
+        exits or is not ready within the `start_timeout` of `Etcd`, and after the end of the
+        `async with`. Cancelled: the process goes on starting.
         """
         self._spawn()
         await wait_ready([self], self._start_timeout)
@@ -159,18 +159,26 @@ class EtcdMember:
                 raise InvalidConfiguration(f"{what}; it refuses its flags:\n{log}")
             raise Unavailable(f"{what}; the end of its log:\n{log}")
 
-    async def _ask(self, path: str, post: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def _ask(self, path: str, post: dict[str, Any] | None = None, token: str = "") -> dict[str, Any]:
         """Raises `OSError` or `ValueError`."""
         url = self.client_url + path
-        answer = await ask(url, post=post, tls=self._tls, timeout=_ANSWER)
+        answer = await ask(url, post=post, token=token, tls=self._tls, timeout=_ANSWER)
         if not isinstance(answer, dict):
             raise ValueError(f"{url} answered {answer!r}")
         return answer
 
-    async def _status(self) -> Status | None:
-        """`None`: no answer."""
+    async def _status(self, user: str | None = None) -> Status | None:
+        """`None`: no answer. Raises `Unauthenticated`; `user` is "name:password"."""
         try:
-            answer = await self._ask("/v3/maintenance/status", {})
+            token = ""
+            if user is not None:
+                name, _, password = user.partition(":")
+                credentials = {"name": name, "password": password}
+                answer = await self._ask("/v3/auth/authenticate", credentials)
+                _check_credentials(answer)
+                token = answer.get("token", "")
+            answer = await self._ask("/v3/maintenance/status", {}, token)
+            _check_credentials(answer)
             return Status(
                 member_id=int(answer["header"]["member_id"]),
                 leader_id=int(answer.get("leader", 0)),
@@ -194,6 +202,12 @@ class EtcdMember:
                 return "it does not tell its status"
             self.id = status.member_id
         return ""
+
+
+def _check_credentials(answer: dict[str, Any]) -> None:
+    refusal = str(answer.get("message") or answer.get("error", ""))
+    if any(word in refusal for word in ("user name is empty", "authentication failed", "denied")):
+        raise Unauthenticated(f"etcd says {refusal!r}: give a user")
 
 
 async def wait_ready(members: list[EtcdMember], timeout: float) -> None:

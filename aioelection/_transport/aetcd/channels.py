@@ -124,7 +124,7 @@ class OwnChannel:
         """A token; ``None`` where the cluster has authentication turned off."""
         request = rpc.AuthenticateRequest(name=username, password=password)
         try:
-            return str((await mended(self._stubs.auth.Authenticate(request, timeout=timeout))).token)
+            return str((await mended(self._stubs.auth.Authenticate, request, timeout=timeout)).token)
         except grpc.aio.AioRpcError as error:
             if "authentication is not enabled" in (error.details() or ""):
                 return None
@@ -142,7 +142,7 @@ class AdoptedChannel:
 
     async def ready(self, timeout: float) -> tuple[Stubs, Metadata]:
         try:
-            await mended(self._client.connect())
+            await mended(self._client.connect)
         except (aetcd.ClientError, ChannelClosed, TimeoutError) as error:
             raise Unavailable(f"the aetcd client cannot connect: {error}") from error
         channel = self._client.channel

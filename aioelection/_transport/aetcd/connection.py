@@ -104,7 +104,7 @@ class AetcdConnection:
 
     async def _exchange(self, call: Any, request: Any, timeout: float, metadata: Metadata, writes: bool) -> Any:
         try:
-            return await mended(call(request, timeout=timeout, metadata=metadata))
+            return await mended(call, request, timeout=timeout, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             raise translate(error, self._where, writes=writes) from None
         except ChannelClosed:

@@ -8,11 +8,12 @@ channel is closed raises the same error although nobody cancelled the task.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar
 
 from anyio.lowlevel import checkpoint_if_cancelled
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -20,12 +21,14 @@ class ChannelClosed(Exception):
     """The call ended since its channel was closed under it."""
 
 
-async def mended(call: Awaitable[T]) -> T:
-    """Await a gRPC call so that a cancellation reaches the scope, the timeout or the task that asked for it."""
+async def mended(call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Make a gRPC call and await it so that a cancellation reaches the scope, timeout or task that asked for it."""
     task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        await asyncio.sleep(0)  # one that is due already is raised here; later it would pass for the channel's
     cancelling = task.cancelling() if task else 0
     try:
-        return await call
+        return await call(*args, **kwargs)
     except asyncio.CancelledError:
         await checkpoint_if_cancelled()  # raises again, with the mark, for an anyio scope
         if task is None or task.cancelling() > cancelling:

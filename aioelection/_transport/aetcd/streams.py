@@ -29,17 +29,17 @@ class _Stream:
         self._failed = failed
 
     async def _write(self, request: Any) -> None:
-        await self._guarded(self._call.write(request))
+        await self._guarded(self._call.write, request)
 
     async def _read(self) -> Any:
-        response = await self._guarded(self._call.read())
+        response = await self._guarded(self._call.read)
         if response is grpc.aio.EOF:  # type: ignore[attr-defined]
             raise Unavailable(f"{self._where}: the stream was ended by etcd")
         return response
 
-    async def _guarded(self, exchange: Awaitable[Any]) -> Any:
+    async def _guarded(self, exchange: Callable[..., Awaitable[Any]], *args: Any) -> Any:
         try:
-            return await mended(exchange)
+            return await mended(exchange, *args)
         except grpc.aio.AioRpcError as error:
             ours = translate(error, self._where, writes=False)
             self._failed(ours)
