@@ -243,7 +243,7 @@ async def proxy(endpoint: str) -> AsyncIterator[Proxy]:
 @pytest.fixture
 async def far_client(proxy: Proxy) -> AsyncIterator[Client]:
     """A client behind ``proxy``."""
-    async with connect(proxy.endpoint) as client:
+    async with connect(proxy.endpoint, discover=False) as client:
         yield client
 
 

@@ -334,7 +334,7 @@ async def test_watch(way: Way, client: Client, leader: Leadership, unique_key: s
     assert leader.term is not None
     revision = leader.term.fencing_token
     await cancelled(way, lambda: leadership.watch(revision), lambda: watching(client))
-    assert not client.hub.watches._subscriptions
+    assert not client.hub.watches._watches
 
 
 @each_way
@@ -544,7 +544,7 @@ async def test_granted_twice_at_once(client: Client, stranger: Stranger, unique_
 
 async def test_keep_alive_after_a_cancelled_grant(client: Client, proxy: Proxy, stranger: Stranger) -> None:
     """There is nothing to keep alive: it says so and does not wait."""
-    async with connect(proxy.endpoint) as far:
+    async with connect(proxy.endpoint, discover=False) as far:
         lease = Lease(far)
         proxy.hold("requests")
         async with beside(lease.grant(TTL)):

@@ -69,10 +69,11 @@ async def test_one_of_several_dies_later(new_etcd: EtcdFactory, unique_key: str,
         leader = await etcd.leader()
         follower = next(member for member in etcd.members if member is not leader)
         endpoints = [follower.client_url, *(each for each in etcd.endpoints if each != follower.client_url)]
-        async with connect(follower.client_url) as pinned:
+        async with connect(follower.client_url, discover=False) as pinned:
             assert pinned.endpoints == (follower.client_url,)
         async with connect(endpoints) as client:
-            client.hub.pool.prefer(client.hub.pool.endpoints[client.endpoints.index(follower.client_url)])
+            roster = client.hub.pool.roster
+            roster.prefer(next(each for each in roster if str(each) == follower.client_url))
             leadership = Leadership(client, unique_key)
             async with leadership.campaign(5, b"a") as term:
                 if fault == "frozen":
@@ -162,7 +163,7 @@ async def test_closing_twice_and_using_it_afterwards(endpoint: str, unique_key: 
         assert "closed" in repr(client)
         for use in (
             lambda: Lease(client).grant(60),
-            lambda: lease.keep_alive(),
+            lease.keep_alive,
             lambda: Leadership(client, unique_key).campaign(60, b"a"),
             lambda: leadership.campaign(60, b"a"),
             lambda: get_leader(client, unique_key),
@@ -202,7 +203,7 @@ async def test_in_another_event_loop(client: Client, unique_key: str) -> None:
         for use in (
             lambda: get_leader(client, unique_key),
             lambda: lease.grant(60),
-            lambda: leadership.keep(),
+            leadership.keep,
             lambda: leadership.leader_txn().commit(),
             lambda: leadership.watch(0),
             lambda: anext(leadership.observe()),

@@ -31,6 +31,8 @@ _hubs: weakref.WeakSet[Hub] = weakref.WeakSet()
 REQUEST_TIMEOUT = 5.0
 """Seconds that a request may take in all, over all members that are asked."""
 
+FORKED = "the client was made before a fork; connect anew in the child"
+
 CLEAN_UP = 1.0
 """Seconds that releasing a key or a lease may take before it is left to expire."""
 
@@ -63,7 +65,7 @@ class Hub:
         if self.closed:
             raise InvalidState("the client is closed")
         if os.getpid() != self._pid:
-            raise InvalidState("the client was made before a fork; connect anew in the child")
+            raise InvalidState(FORKED)
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
@@ -76,6 +78,9 @@ class Hub:
 
     async def aclose(self) -> None:
         """End every term and every wait, give up what is held, and close all connections; idempotent."""
+        if os.getpid() != self._pid:
+            self.closed = True  # the connections, and what is held by them, are the parent's
+            return
         if self._closing is None:
             self.closed = True
             self._closing = asyncio.ensure_future(self._close(asyncio.current_task()))
@@ -101,6 +106,7 @@ class Hub:
 def _forked() -> None:
     """A child of a fork holds no term of its parent's: asking for the pid at each ``check()`` would cost too much."""
     for hub in list(_hubs):
+        hub.pool.refuse(FORKED)
         for seat in list(hub.seats):
             seat.forked()
 

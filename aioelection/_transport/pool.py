@@ -31,7 +31,7 @@ from aioelection._transport.port import (
     Transport,
     TxnReply,
 )
-from aioelection.errors import ElectionError, OutcomeUnknown, Unavailable
+from aioelection.errors import ElectionError, InvalidState, OutcomeUnknown, Unavailable
 
 R = TypeVar("R", bound=Reply)
 Request = Callable[[Connection, float], Awaitable[R]]
@@ -63,11 +63,18 @@ class Pool:
         self._delay = HedgeDelay()
         self._connections: dict[Endpoint, Connection] = {}
         self._closed = False
+        self._refused = ""
+
+    def refuse(self, reason: str) -> None:
+        """Send nothing any more: ``InvalidState`` is raised instead."""
+        self._refused = reason
 
     def connection(self, endpoint: Endpoint | None = None) -> Connection:
         """The connection to that endpoint, or to the one in use."""
         if self._closed:
             raise Unavailable("the client is closed")
+        if self._refused:
+            raise InvalidState(self._refused)
         endpoint = endpoint or self.roster.current
         if endpoint not in self._connections:
             self._connections[endpoint] = self._transport.open(endpoint)
