@@ -251,7 +251,7 @@ FORKING = """
                 os._exit(0)
             os.close(write)
             loop = asyncio.get_running_loop()
-            print(await loop.run_in_executor(None, os.read, read, 10000))
+            print((await loop.run_in_executor(None, os.read, read, 10000)).decode())
             os.waitpid(child, 0)
             print(term.check(), await aioelection.get_leader(client, sys.argv[2]) is not None)
 
@@ -266,7 +266,7 @@ async def test_in_a_child_of_a_fork(endpoint: str, unique_key: str) -> None:
     done = await run
     assert done.returncode == 0, done.stderr
     child, parent = done.stdout.splitlines()
-    assert child.startswith("b\"[False, False, 'forked', 0")
+    assert child.startswith("[False, False, 'forked', 0")
     assert "InvalidState: the client was made before a fork" in child
     assert parent == "True True", "the parent leads on"
 
