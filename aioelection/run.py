@@ -25,5 +25,5 @@ async def run_for_ever(campaign: Callable[[], Campaign], serve: Serve, clock: Cl
             async with campaign() as term:
                 await serve(term)
         except LeadershipLost as loss:
-            log.warning("%s; standing again", loss)
+            log.info("%s; standing again", loss)
         await clock.sleep(backoff(1, random.random(), first=0.2))

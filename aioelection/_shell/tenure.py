@@ -1,7 +1,9 @@
 """The inner life of a term: it is believed, kept and guarded; it ends once, in one step; then it is released.
 
 The end is one synchronous step: ``check()`` is false, ``lost`` is set, the transition is published, the body's scope is
-cancelled. Nothing is awaited between these. What takes time, the body's end and the key's release, comes after.
+cancelled. Nothing is awaited between these. What takes time, the body's end and the key's release, comes after. When the
+key is seen to be gone, ``check()`` is false even before that: at once, while etcd is still asked why it went, so that
+the loss can tell.
 """
 
 from __future__ import annotations
@@ -118,6 +120,7 @@ class Tenure:
         self.resigned_within = reason is LossReason.RESIGNED and self.in_body
         if self._scope is not None and not self.resigned_within:
             self._scope.cancel()
+        log.log(logging.INFO if reason is LossReason.RESIGNED else logging.WARNING, "%r", self.term)
 
     def settle(self) -> None:
         """What is decided is decided now: if the key is known to be gone, the reason is not waited for."""
