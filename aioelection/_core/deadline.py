@@ -63,7 +63,8 @@ class Deadline:
 
     def answered(self, sent: float) -> None:
         """The renewal sent at ``sent`` was answered, for what the answer is worth: the next is due in its time."""
-        self.next_renewal = sent + renewal_interval(self.ttl)
+        if self.at > NEVER:
+            self.next_renewal = sent + renewal_interval(self.ttl)
 
     def failed(self, now: float) -> None:
         """A renewal was lost on its way: another is due at once."""

@@ -167,3 +167,98 @@ def test_an_item_added_again_and_again_at_later_times_is_kept_once() -> None:
     assert sys.getrefcount(item) == kept
     assert agenda.take_due(999.0) == []
     assert agenda.take_due(1000.0) == [item]
+
+
+def kept(items: list[object]) -> int:
+    """How many of them somebody has beside that list."""
+    alone = object()
+    counts = [sys.getrefcount(each) for each in [alone, *items]]
+    return sum(count > counts[0] for count in counts[1:])
+
+
+def test_what_is_taken_off_is_let_go_long_before_its_time() -> None:
+    """Leases of years that come and go must not be kept for years."""
+    items = [object() for _ in range(1000)]
+    agenda: Agenda[object] = Agenda(lambda _: 1e9)
+    for item in items:
+        agenda.add(item)
+        agenda.discard(item)
+    del item
+    assert kept(items) <= 17
+    assert len(agenda) == 0
+    assert agenda.next() is None
+
+
+def test_among_many_that_stay_most_of_what_is_taken_off_is_let_go_too() -> None:
+    items = [object() for _ in range(1000)]
+    agenda: Agenda[object] = Agenda(lambda _: 1e9)
+    for item in items:
+        agenda.add(item)
+    assert kept(items) == 1000
+    for item in items[100:]:
+        agenda.discard(item)
+    del item, items[:100]
+    assert kept(items) <= 117
+    assert len(agenda) == 100
+
+
+def test_letting_go_is_not_paid_at_each_discard() -> None:
+    """A thousand leases that stay, and one after another that goes: what is paid is a share, not all of them."""
+    compared = 0
+
+    class Time(float):
+        def __lt__(self, other: float) -> bool:
+            nonlocal compared
+            compared += 1
+            return float.__lt__(self, other)
+
+    agenda: Agenda[int] = Agenda(lambda item: Time(item))
+    for item in range(1000):
+        agenda.add(item)
+    compared = 0
+    for item in range(1000, 1100):
+        agenda.add(item)
+        agenda.discard(item)
+    assert compared < 2000
+
+
+def test_what_stays_keeps_its_order_and_its_time_when_the_rest_is_let_go() -> None:
+    time_of = {number: float(1000 - number) for number in range(100)}
+    agenda = Agenda(time_of.__getitem__)
+    for number in time_of:
+        agenda.add(number)
+    time_of[95] = 2000.0
+    for number in range(90):
+        agenda.discard(number)
+    assert agenda.next() == 901.0
+    assert agenda.take_due(1999.0) == [99, 98, 97, 96, 94, 93, 92, 91, 90]
+    assert agenda.take_due(2000.0) == [95]
+
+
+def test_items_of_one_time_stay_in_the_order_in_which_they_came_when_the_rest_is_let_go() -> None:
+    agenda: Agenda[int] = Agenda(lambda _: 1.0)
+    for number in range(100):
+        agenda.add(number)
+    for number in range(0, 100, 2):
+        agenda.discard(number)
+    for number in range(1, 80, 2):
+        agenda.discard(number)
+    assert agenda.take_due(1.0) == list(range(81, 100, 2))
+
+
+def test_taking_off_what_is_not_on_changes_nothing() -> None:
+    agenda: Agenda[str] = Agenda(lambda _: 5.0)
+    agenda.add("a")
+    for _ in range(100):
+        agenda.discard("b")
+    assert agenda.take_due(5.0) == ["a"]
+
+
+def test_what_was_taken_off_may_be_added_again() -> None:
+    agenda: Agenda[str] = Agenda(lambda _: 5.0)
+    for _ in range(100):
+        agenda.add("a")
+        agenda.discard("a")
+    agenda.add("a")
+    assert agenda.take_due(5.0) == ["a"]
+    assert agenda.take_due(5.0) == []

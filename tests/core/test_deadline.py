@@ -128,6 +128,8 @@ def test_what_has_expired_is_never_due_again() -> None:
     assert deadline.next_renewal == FOREVER
     deadline.failed(101.0)
     assert deadline.next_renewal == FOREVER
+    deadline.answered(101.0)
+    assert deadline.next_renewal == FOREVER
 
 
 # Renewal
@@ -154,6 +156,36 @@ def test_an_unanswered_renewal_is_followed_by_another_after_an_attempt_s_time() 
     short = granted(ttl=3)
     short.sending(101.0)
     assert short.next_renewal == 101.5
+
+
+def test_an_answer_is_followed_by_the_next_renewal_in_its_time_before_it_is_proven() -> None:
+    deadline = granted(ttl=9)
+    deadline.sending(103.0)
+    deadline.answered(103.0)
+    assert deadline.next_renewal == 106.0, "a third of the TTL after the sending, not an attempt's time"
+
+
+def test_an_answer_alone_proves_nothing() -> None:
+    deadline = granted(ttl=9)
+    believed = deadline.at
+    deadline.sending(103.0)
+    deadline.answered(103.0)
+    assert deadline.at == believed
+    assert deadline.ttl == 9
+
+
+def test_what_was_disproven_after_its_answer_is_due_at_once() -> None:
+    deadline = granted(ttl=9)
+    deadline.sending(103.0)
+    deadline.answered(103.0)
+    deadline.failed(103.4)
+    assert deadline.next_renewal == 103.4
+
+
+def test_nothing_is_renewed_before_a_grant() -> None:
+    deadline = Deadline()
+    deadline.answered(100.0)
+    assert deadline.next_renewal == FOREVER
 
 
 def test_a_failed_renewal_is_followed_by_another_at_once() -> None:
@@ -249,6 +281,16 @@ class WhateverArrivesWhenever(RuleBasedStateMachine):
             assert self.deadline.next_renewal == sent + renewal_interval(self.ttl)
         else:
             self.believed = False
+
+    @rule(data=st.data())
+    def be_answered(self, data: st.DataObject) -> None:
+        """An answer that is not proven yet, at any time."""
+        sent = data.draw(st.sampled_from(self.sent), "sent")
+        before = self.deadline.at
+        self.deadline.answered(sent)
+        assert self.deadline.at == before
+        if self.believed:
+            assert self.deadline.next_renewal == sent + renewal_interval(self.ttl)
 
     @precondition(lambda self: self.now > 1020.0)
     @rule()

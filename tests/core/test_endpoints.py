@@ -1,4 +1,4 @@
-"""How members' addresses are written, and which member is asked next."""
+"""How members' addresses are read and written."""
 
 from collections.abc import Iterable
 from typing import Any, cast
@@ -6,9 +6,8 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from aioelection._core.endpoints import Endpoint, Roster, parse_endpoints
+from aioelection._core.endpoints import Endpoint, parse_endpoints
 from aioelection.errors import InvalidConfiguration
 
 A, B, C = Endpoint("a", 2379), Endpoint("b", 2379), Endpoint("c", 2379)
@@ -178,6 +177,38 @@ def test_an_endpoint_is_written_as_grpc_and_as_people_want_it(endpoint: Endpoint
     assert str(endpoint) == written
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "target", "written"),
+    [
+        (Endpoint("a", 2379), "a:2379", "http://a:2379"),
+        (Endpoint("::1", 2380), "[::1]:2380", "http://[::1]:2380"),
+        (Endpoint("a", 2380, address="10.0.0.1"), "ipv4:10.0.0.1:2380", "http://a:2380 (10.0.0.1)"),
+        (Endpoint("a", 2380, True, "2001:db8::7"), "ipv6:[2001:db8::7]:2380", "https://a:2380 (2001:db8::7)"),
+        (Endpoint("a", 2380, address="fe80::1%lo"), "ipv6:[fe80::1%lo]:2380", "http://a:2380 (fe80::1%lo)"),
+    ],
+)
+def test_one_address_of_a_host_is_connected_to_and_told(endpoint: Endpoint, target: str, written: str) -> None:
+    assert endpoint.target == target
+    assert str(endpoint) == written
+
+
+@pytest.mark.parametrize("address", [None, "10.0.0.1", "2001:db8::7"])
+def test_a_server_is_known_by_its_name_whichever_of_its_addresses_is_meant(address: str | None) -> None:
+    """A certificate names the host."""
+    assert Endpoint("a", 2380, address=address).authority == "a:2380"
+    assert Endpoint("::1", 2380, address=address).authority == "[::1]:2380"
+
+
+def test_the_addresses_of_a_host_are_endpoints_of_their_own() -> None:
+    addresses: list[str | None] = [None, "10.0.0.1", "10.0.0.2"]
+    assert len({Endpoint("a", 2379, address=address) for address in addresses}) == 3
+    assert A == Endpoint("a", 2379, address=None)
+
+
+def test_what_a_user_writes_means_no_address_in_particular() -> None:
+    assert [each.address for each in parse_endpoints("a,10.0.0.1,[::1]")] == [None, None, None]
+
+
 HOSTS = st.one_of(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True), st.ip_addresses().map(str))
 ENDPOINTS = st.builds(Endpoint, HOSTS, st.integers(1, 65535), st.booleans())
 
@@ -197,96 +228,3 @@ def test_any_text_is_read_or_refused(value: str | list[str]) -> None:
         return
     assert endpoints
     assert all(each.host and 1 <= each.port <= 65535 for each in endpoints)
-
-
-# The roster
-
-
-def test_the_first_is_used_first() -> None:
-    roster = Roster([A, B, C])
-    assert roster.current == A
-    assert list(roster) == [A, B, C]
-    assert len(roster) == 3
-
-
-def test_a_failing_one_goes_to_the_back_of_the_line() -> None:
-    roster = Roster([A, B, C])
-    roster.failed(A)
-    assert list(roster) == [B, C, A]
-    roster.failed(B)
-    assert list(roster) == [C, A, B]
-
-
-def test_one_failure_told_twice_costs_the_next_one_nothing() -> None:
-    """Each stream to a member tells of its end: only the first of them moves the line."""
-    roster = Roster([A, B, C])
-    roster.failed(A)
-    roster.failed(A)
-    assert roster.current == B
-
-
-def test_a_single_one_stays() -> None:
-    roster = Roster([A])
-    roster.failed(A)
-    assert roster.current == A
-
-
-def test_the_one_that_answered_is_used() -> None:
-    roster = Roster([A, B, C])
-    roster.prefer(C)
-    assert list(roster) == [C, A, B]
-    roster.prefer(C)
-    assert list(roster) == [C, A, B]
-
-
-def test_a_round_over_the_line_is_not_disturbed_by_failures() -> None:
-    roster = Roster([A, B, C])
-    asked = []
-    for each in roster:
-        asked.append(each)
-        roster.failed(each)
-    assert asked == [A, B, C]
-
-
-def test_it_keeps_its_own_line() -> None:
-    given_line = [A, B]
-    roster = Roster(given_line)
-    given_line.clear()
-    assert list(roster) == [A, B]
-
-
-class Rotation(RuleBasedStateMachine):
-    """Whatever fails and answers, nobody is forgotten, and everybody gets a turn."""
-
-    @initialize(count=st.integers(1, 4))
-    def start(self, count: int) -> None:
-        self.known = [A, B, C, Endpoint("::1", 2379, secure=True)][:count]
-        self.roster = Roster(self.known)
-
-    @rule(data=st.data())
-    def fail(self, data: st.DataObject) -> None:
-        endpoint, before = data.draw(st.sampled_from(self.known)), list(self.roster)
-        self.roster.failed(endpoint)
-        assert list(self.roster) == (before[1:] + before[:1] if endpoint == before[0] else before)
-
-    @rule(data=st.data())
-    def prefer(self, data: st.DataObject) -> None:
-        endpoint = data.draw(st.sampled_from(self.known))
-        self.roster.prefer(endpoint)
-        assert self.roster.current == endpoint
-
-    @rule()
-    def everybody_gets_a_turn_while_all_fail(self) -> None:
-        turns = set()
-        for _ in self.known:
-            turns.add(self.roster.current)
-            self.roster.failed(self.roster.current)
-        assert turns == set(self.known)
-
-    @invariant()
-    def nobody_is_forgotten(self) -> None:
-        assert sorted(self.roster, key=str) == sorted(self.known, key=str)
-        assert len(self.roster) == len(self.known)
-
-
-TestRotation = Rotation.TestCase
