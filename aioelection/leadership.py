@@ -186,16 +186,19 @@ class Leadership:
 
         Cancelled, it renews no more; the term goes on until its deadline.
         """
+        self._hub.check_place()
         tenure = self._tenure()
-        if tenure.term.loss_reason is None:
-            self._hub.check_use()
-            await tenure.keep()
-        reason = tenure.term.loss_reason
-        if reason is None or reason is LossReason.RESIGNED:
-            return
-        if tenure.body is None:
-            await tenure.release_or_leave()
-        raise LeadershipLost(reason, self.leader_key)
+        try:
+            if tenure.term.loss_reason is None:
+                self._hub.check_use()
+                await tenure.keep()
+        finally:  # cancelled, too: a loss may have come first
+            reason = tenure.term.loss_reason
+            lost = reason is not None and reason is not LossReason.RESIGNED
+            if lost and tenure.body is None:
+                await tenure.release_or_leave()
+        if reason is not None and lost:
+            raise LeadershipLost(reason, self.leader_key)
 
     async def run(self, serve: Callable[[Term], Awaitable[object]], lease_timeout: int, leader_data: Any) -> NoReturn:
         """Lead whenever possible, for ever: campaign, run ``serve(term)``, and campaign again.
@@ -239,6 +242,7 @@ class Leadership:
 
         Cancelled, the term is given up all the same.
         """
+        self._hub.check_place()
         tenure = self._seat.tenure
         if tenure is not None:
             tenure.end(LossReason.RESIGNED)
@@ -250,6 +254,7 @@ class Leadership:
         It raises nothing on a network failure: what cannot be revoked is left to expire. A waiting campaign is not
         ended by it. Cancelled, the term is given up all the same.
         """
+        self._hub.check_place()
         self._primary_watch = False
         self._seat.lease = None
         tenure = self._seat.tenure
@@ -268,6 +273,7 @@ class Leadership:
 
         Cancelled, it is carried out all the same.
         """
+        self._hub.check_place()
         tenure = self._tenure()
         tenure.end(LossReason.RESIGNED)
         await tenure.body_ended()

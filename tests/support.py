@@ -125,10 +125,10 @@ class Proxy:
         self.held[direction] = 0
         self._may[direction].clear()
 
-    def release(self) -> None:
-        """Let through what was held, and all that comes."""
-        for gate in self._may.values():
-            gate.set()
+    def release(self, *directions: str) -> None:
+        """Let through what was held, and all that comes; in both directions, if none is named."""
+        for direction in directions or self._may:
+            self._may[direction].set()
 
     def cut(self) -> None:
         """Break every connection; what was held is lost, and new connections work."""

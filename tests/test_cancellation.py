@@ -557,6 +557,23 @@ async def test_keep_alive_after_a_cancelled_grant(client: Client, proxy: Proxy, 
         await lease.close()
 
 
+async def test_keep_cancelled_just_as_the_term_is_lost(client: Client, stranger: Stranger, unique_key: str) -> None:
+    """What was lost claims nothing on a shared lease."""
+    async with leaves_nothing(stranger, unique_key):
+        lease, leadership = Lease(client), Leadership(client, unique_key)
+        await lease.grant(60)
+        term = await leadership.campaign(TTL, b"me", lease=lease)
+        keeping = asyncio.create_task(leadership.keep())
+        await eventually(lambda: watching(client))
+        await stranger.delete(unique_key)
+        await soon(term.lost.wait())
+        assert keeping.cancel()
+        await asyncio.wait([keeping])
+        assert keeping.cancelled()
+        await soon(leadership.campaign(TTL, b"me", lease=lease))
+        await lease.close()
+
+
 # ---------------------------------------------------------------------- a cancellation that is due already
 
 

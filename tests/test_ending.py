@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -193,14 +194,15 @@ async def test_body_raises_after_a_loss(loss: Loss, setting: Setting) -> None:
     with pytest.raises(ValueError, match="in the clean-up") as raised:
         async with setting.leadership.campaign(TTL, b"me") as term:
             await setting.guarded()
-            reason = await loss(setting)
             try:
+                await loss(setting)
                 await anyio.sleep_forever()
             finally:
-                assert (term.check(), term.loss_reason) == (False, reason)
+                reason = term.loss_reason
                 raise error
     assert raised.value is error
     assert reason is not None
+    assert (term.check(), term.loss_reason) == (False, reason)
     await given_back(setting, reason)
 
 
@@ -300,7 +302,7 @@ async def _loss_cancels(body: Body, loss: Loss, setting: Setting) -> None:
         async with setting.leadership.campaign(TTL, b"me") as term:
             losing = asyncio.ensure_future(lose())
             await soon(body())
-    reason = losing.result()
+    reason = await losing
     assert (lost.value.reason, term.loss_reason) == (reason, reason)
     assert lost.value.leader_key == setting.leadership.leader_key
     assert lost.value.__cause__ is None
@@ -445,6 +447,33 @@ async def test_cancelled_while_it_releases(outer: Outer, setting: Setting) -> No
 
     await soon(outer(lead, reached))
     assert (setting.leadership.state, await setting.key()) == (State.IDLE, None)
+
+
+async def test_body_raises_and_a_scope_is_cancelled_while_it_releases(setting: Setting) -> None:
+    """What was decided stays: the body's error goes first, and the scope speaks at the next checkpoint. No spin."""
+    error = ValueError("a bug")
+
+    async def cancel(scope: anyio.CancelScope) -> None:
+        await eventually(lambda: setting.leadership.state is State.RESIGNING and setting.proxy.held["requests"])
+        scope.cancel()
+        await asyncio.sleep(0.5)
+        setting.proxy.release()
+
+    with anyio.CancelScope() as scope:
+        async with beside(cancel(scope)):
+            with pytest.raises(ValueError, match="a bug") as raised:
+                async with setting.leadership.campaign(LONG, b"me"):
+                    setting.proxy.hold("requests")
+                    busy = time.thread_time()
+                    raise error
+            busy = time.thread_time() - busy
+        assert raised.value is error
+        assert busy < 0.25, "half a second was waited for"
+        assert (setting.leadership.state, scope.cancel_called) == (State.IDLE, True)
+        await checkpoint()
+        pytest.fail("not cancelled")
+    assert scope.cancelled_caught
+    assert await setting.key() is None
 
 
 async def test_in_a_task_that_was_cancelled_before(setting: Setting) -> None:

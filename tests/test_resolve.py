@@ -41,7 +41,9 @@ class Names:
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
     names = Names()
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", lambda _, *args, **options: names.getaddrinfo(*args, **options))
+    monkeypatch.setattr(
+        asyncio.BaseEventLoop, "getaddrinfo", lambda _, *args, **options: names.getaddrinfo(*args, **options)
+    )
     yield names
 
 

@@ -7,8 +7,8 @@ from dataclasses import FrozenInstanceError, fields, is_dataclass
 
 import pytest
 
-from aioelection import Client, EndpointStatistics, Leadership, Statistics, connect, observe
-from tests.support import TTL, Proxy, Stranger, eventually, soon
+from aioelection import Client, EndpointStatistics, Leadership
+from tests.support import TTL
 
 NOBODY = "http://127.0.0.1:1"
 
@@ -51,5 +51,3 @@ async def test_a_leadership_that_is_kept(client: Client, unique_key: str) -> Non
     leadership = Leadership(client, unique_key)
     async with leadership.term(TTL) if hasattr(leadership, "term") else asyncio.timeout(5):
         pass
-
-

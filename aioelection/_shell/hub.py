@@ -64,6 +64,10 @@ class Hub:
         """Raise ``InvalidState`` unless the client is open, and used where it was first used."""
         if self.closed:
             raise InvalidState("the client is closed")
+        self.check_place()
+
+    def check_place(self) -> None:
+        """The same for what may be asked of a closed client too."""
         if os.getpid() != self._pid:
             raise InvalidState(FORKED)
         loop = asyncio.get_running_loop()
@@ -79,8 +83,8 @@ class Hub:
     async def aclose(self) -> None:
         """End every term and every wait, give up what is held, and close all connections; idempotent."""
         if os.getpid() != self._pid:
-            self.closed = True  # the connections, and what is held by them, are the parent's
-            return
+            return  # all of it is the parent's: a child that unwinds leaves it alone
+        self.check_place()
         if self._closing is None:
             self.closed = True
             self._closing = asyncio.ensure_future(self._close(asyncio.current_task()))

@@ -127,6 +127,7 @@ class LeaseLife:
             raise LeaseExpired(f"{self!r} was lost")
 
     async def close(self) -> None:
+        self._hub.check_place()
         if self._id == 0:
             return
         self.closed = True

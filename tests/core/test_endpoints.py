@@ -202,7 +202,7 @@ def test_a_server_is_known_by_its_name_whichever_of_its_addresses_is_meant(addre
 def test_the_addresses_of_a_host_are_endpoints_of_their_own() -> None:
     addresses: list[str | None] = [None, "10.0.0.1", "10.0.0.2"]
     assert len({Endpoint("a", 2379, address=address) for address in addresses}) == 3
-    assert A == Endpoint("a", 2379, address=None)
+    assert Endpoint("a", 2379, address=None) == A
 
 
 def test_what_a_user_writes_means_no_address_in_particular() -> None:
