@@ -247,7 +247,7 @@ def renewed(client: Client) -> bool:
 def watching(client: Client) -> bool:
     """Every watch stands."""
     pump = client.hub.watches
-    return bool(pump._subscriptions) and pump._served and pump._outbox.empty()
+    return bool(pump._watches) and pump._served and pump._outbox.empty()
 
 
 @each_way

@@ -38,6 +38,7 @@ NAMES = {
     "Client",
     "DeleteResult",
     "ElectionError",
+    "EndpointStatistics",
     "GetResult",
     "InvalidConfiguration",
     "InvalidState",
@@ -56,6 +57,7 @@ NAMES = {
     "PermissionDenied",
     "PutResult",
     "State",
+    "Statistics",
     "TLS",
     "Term",
     "Transition",
@@ -71,7 +73,7 @@ NAMES = {
 """To be changed with a line in the changelog."""
 
 SIGNATURES: dict[Callable[..., Any], list[str]] = {
-    connect: ["endpoints", "*tls", "*username", "*password", "*connect_timeout"],
+    connect: ["endpoints", "*tls", "*username", "*password", "*connect_timeout", "*discover"],
     get_leader: ["client", "leader_key", "message_type"],
     observe: ["client", "leader_key", "message_type"],
     Client.from_aetcd: ["client"],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -22,29 +23,30 @@ class Names:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
-    async def getaddrinfo(
-        self, host: str, port: int, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
-    ) -> list[tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]]:
-        self.asked.append((host, port, type))
+    async def getaddrinfo(self, _: object, host: str, port: int, **options: int) -> list[tuple[object, ...]]:
+        """As the event loop has it, which is its first argument."""
+        self.asked.append((host, port, options["type"]))
         await self.may_answer.wait()
         found = self.known[host]
         if isinstance(found, Exception):
             raise found
         return [
-            (socket.AF_INET6, type, 6, "", (address, port, 0, 0))
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, port, 0, 0))
             if ":" in address
-            else (socket.AF_INET, type, 6, "", (address, port))
+            else (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
             for address in found
         ]
 
 
 @pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
     names = Names()
-    monkeypatch.setattr(
-        asyncio.BaseEventLoop, "getaddrinfo", lambda _, *args, **options: names.getaddrinfo(*args, **options)
-    )
-    yield names
+
+    async def look_up(*arguments: Any, **options: Any) -> list[tuple[object, ...]]:
+        return await names.getaddrinfo(*arguments, **options)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", look_up)
+    return names
 
 
 async def test_each_of_several_addresses_is_an_endpoint(names: Names) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import FrozenInstanceError, fields, is_dataclass
+from dataclasses import FrozenInstanceError, fields
+from typing import NoReturn
 
 import pytest
 
-from aioelection import Client, EndpointStatistics, Leadership
-from tests.support import TTL
-
-NOBODY = "http://127.0.0.1:1"
+from aioelection import Client, EndpointStatistics, Leadership, Unavailable, connect, observe
+from aioelection._core.endpoints import parse_endpoints
+from tests.support import TTL, Proxy, eventually, now, soon
 
 
 def of(client: Client, endpoint: str) -> EndpointStatistics:
@@ -31,23 +31,113 @@ async def test_a_client_that_has_done_nothing(client: Client, endpoint: str) -> 
 
 async def test_they_are_of_their_moment_and_cannot_be_changed(client: Client, unique_key: str) -> None:
     before = client.statistics()
-    await Leadership(client, unique_key).campaign(60, wait=False)
-    assert before.watches == 0
-    assert client.statistics() != before
+    async with Leadership(client, unique_key).campaign(60, b"leader"):
+        assert before.leases == 0
+        assert client.statistics() != before
     for each in (before, before.endpoints[0]):
-        assert is_dataclass(each)
         with pytest.raises(FrozenInstanceError):
             setattr(each, fields(each)[0].name, None)
 
 
-async def test_the_member_that_answered_is_known(client: Client, endpoint: str, ctl: object) -> None:
-    await client.hub.pool.get(b"any", timeout=5)
-    member_id = of(client, endpoint).member_id
-    assert member_id
-    assert member_id == (await client.hub.pool.members(timeout=5)).header.member_id
+async def test_the_member_that_answered_is_known(client: Client, endpoint: str) -> None:
+    members = await client.hub.pool.members(timeout=5)
+    assert members.header.member_id
+    assert of(client, endpoint).member_id == members.header.member_id
 
 
-async def test_a_leadership_that_is_kept(client: Client, unique_key: str) -> None:
-    leadership = Leadership(client, unique_key)
-    async with leadership.term(TTL) if hasattr(leadership, "term") else asyncio.timeout(5):
-        pass
+async def test_a_term_is_counted_while_it_lasts(client: Client, unique_key: str) -> None:
+    async with Leadership(client, unique_key).campaign(TTL, b"leader"):
+        await eventually(lambda: client.statistics().streams == 2, within=TTL)
+        during = client.statistics()
+        assert (during.leases, during.watches, during.listeners) == (1, 1, 1)
+        renewals = during.renewals
+        await eventually(lambda: client.statistics().renewals >= renewals + 2, within=TTL)
+    await eventually(lambda: client.statistics().streams == 0)
+    after = client.statistics()
+    assert (after.leases, after.watches, after.listeners) == (0, 0, 0)
+    assert after.renewals >= renewals + 2, "what has been stays counted"
+    assert (after.hedged_renewals, after.hedged_requests, after.disproven, after.reconnects) == (0, 0, 0, 0)
+
+
+async def test_all_who_follow_one_key_share_a_watch_and_all_watches_a_stream(client: Client, unique_key: str) -> None:
+    keys = [unique_key] * 3 + [f"{unique_key}/other"]
+    observers = [observe(client, key) for key in keys]
+    for observer in observers:
+        await soon(anext(observer))
+    await eventually(lambda: client.statistics().listeners == 4)
+    statistics = client.statistics()
+    assert (statistics.watches, statistics.streams, statistics.leases) == (2, 1, 0)
+    for observer in observers:
+        await observer.aclose()
+    await eventually(lambda: client.statistics().streams == 0)
+    assert (client.statistics().watches, client.statistics().listeners) == (0, 0)
+
+
+async def test_streams_that_broke_are_counted(far_client: Client, proxy: Proxy, unique_key: str) -> None:
+    async with Leadership(far_client, unique_key).campaign(6, b"leader"):
+        await eventually(lambda: far_client.statistics().streams == 2)
+        await eventually(lambda: far_client.statistics().renewals)  # else a stream may not have got as far as the proxy
+        assert far_client.statistics().reconnects == 0
+        proxy.cut()
+        await eventually(lambda: far_client.statistics().reconnects >= 2)
+        await eventually(lambda: far_client.statistics().streams == 2)
+
+
+async def test_an_endpoint_that_fails_is_told(proxy: Proxy, endpoint: str) -> None:
+    """One that was in use gives way; when it answers again it is well, but not in use."""
+    async with connect([proxy.endpoint, endpoint], discover=False) as client:
+        client.hub.pool.roster.prefer(parse_endpoints(proxy.endpoint)[0])
+        proxy.hold("requests")
+        await client.hub.pool.get(b"any", timeout=5)
+        late, other = of(client, proxy.endpoint), of(client, endpoint)
+        assert late.failures >= 1
+        assert (late.in_use, other.in_use, other.failures) == (False, True, 0)
+        assert client.statistics().hedged_requests == 1
+        assert client.endpoints == (endpoint, proxy.endpoint)
+        proxy.release()
+        await eventually(lambda: of(client, proxy.endpoint).failures == 0, within=10)
+        well = of(client, proxy.endpoint)
+        assert not well.in_use
+        assert well.member_id == of(client, endpoint).member_id, "two ways to one member"
+
+
+async def test_renewals_that_were_late_are_counted(proxy: Proxy, endpoint: str, unique_key: str) -> None:
+    async with connect([proxy.endpoint, endpoint], discover=False) as client:
+        client.hub.pool.roster.prefer(parse_endpoints(proxy.endpoint)[0])
+        async with Leadership(client, unique_key).campaign(TTL, b"leader"):
+            await eventually(lambda: client.statistics().renewals)
+            assert client.statistics().hedged_renewals == 0
+            proxy.hold("requests")
+            await eventually(lambda: client.statistics().hedged_renewals == 1, within=TTL)
+            renewals = client.statistics().renewals
+            await eventually(lambda: client.statistics().renewals > renewals, within=TTL)
+            proxy.release()
+
+
+async def test_acknowledgements_that_did_not_count_are_counted(
+    client: Client, unique_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if etcd's leader had changed between an acknowledgement and the read that was to prove it."""
+    async with Leadership(client, unique_key).campaign(60, b"leader") as term:
+        pump, get = client.hub.renewals, client.hub.pool.get
+        asked: list[asyncio.Future[None]] = []
+
+        async def no_answer(key: bytes, *, timeout: float) -> NoReturn:
+            asked.append(asyncio.get_running_loop().create_future())
+            await asked[-1]
+            raise AssertionError("it was not to be answered")
+
+        monkeypatch.setattr(client.hub.pool, "get", no_answer)
+        await eventually(lambda: client.statistics().leases == 1)
+        (lease,) = pump._leases.values()
+        lease.deadline.failed(now(client))
+        pump.hurry(lease)
+        await eventually(lambda: asked)
+        assert client.statistics().disproven == 0
+        pump.answered(pump.asking(), raft_term=0)
+        assert client.statistics().disproven == 1
+        monkeypatch.setattr(client.hub.pool, "get", get)
+        asked[-1].set_exception(Unavailable("nobody answered"))
+        renewals = client.statistics().renewals
+        await eventually(lambda: client.statistics().renewals > renewals)
+        assert term.check()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import time
 from typing import Any
 
 import pytest
@@ -234,9 +233,3 @@ async def test_its_repr_tells_no_password_and_no_token(source: TokenSource) -> N
     await source.get(Auth("secret token"), 1.0)
     for shown in (repr(source), str(source), f"{source}"):
         assert shown == "<TokenSource of 'root'>"
-
-
-def test_the_clock_is_the_real_one() -> None:
-    from aioelection._transport.aetcd import tokens
-
-    assert tokens.time is time

@@ -317,6 +317,7 @@ async def test_unsent_its_outcome_is_unknown_too(
         proxy.cut()
         with pytest.raises(OutcomeUnknown):
             await soon(committing)
+    assert await get_leader(far_client, unique_key) is not None, "the connection is there again"
     assert (await leadership.leader_txn().commit()).succeeded
     assert await stranger.get(data) is None
     await leadership.resign()

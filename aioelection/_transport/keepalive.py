@@ -213,6 +213,7 @@ class KeepAlivePump:
             return  # another lane was faster, or the lease is of no interest any more
         self.renewals += 1
         self._failures = 0
+        self._not_before = 0.0
         self._delay.took(self._clock.now() - sent)
         self._settle(lane, reply.lease_id)
         if reply.ttl <= 0:

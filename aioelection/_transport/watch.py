@@ -241,7 +241,7 @@ class WatchPump:
                     await stream.cancel(watch_id)
                 case Cursor() as cursor if cursor in self._watches:
                     self._board.creating(cursor)
-                    await stream.create(cursor.key, cursor.next_revision)
+                    await stream.create(cursor.key, cursor.start())
 
     async def _read(self, stream: WatchStream) -> None:
         while True:

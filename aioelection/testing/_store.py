@@ -104,10 +104,10 @@ class Store:
         lease = self.leases.get(lease_id)
         if lease is None:
             raise LeaseNotFound("etcdserver: requested lease not found")
-        for key in sorted(lease.keys):
+        keys = sorted(lease.keys)
+        for key in keys:
             self._delete(key, self.revision + 1)
-        if lease.keys:
-            self.revision += 1
+        self.revision += bool(keys)
         del self.leases[lease_id]
 
     def compact(self, revision: int) -> None:
@@ -222,25 +222,28 @@ def _check(txn: Txn) -> None:
 
 
 def _check_duplicates(branch: tuple[Operation, ...]) -> tuple[set[bytes], list[Delete]]:
-    """No key may be written twice; returns what is written. Of a nested transaction one branch only comes about."""
+    """No key may be written twice, by etcd's rules; returns what is written.
+
+    Of a nested transaction one branch only comes about; what it deletes counts for what is written after and around it.
+    """
     put: set[bytes] = set()
-    deleted: list[Delete] = []
-    for each in branch:
-        new: set[bytes] = set()
-        match each:
-            case Put(key):
-                new.add(key)
-            case Delete():
-                deleted.append(each)
-            case Txn(_, success, failure):
-                for nested_put, nested_deleted in (_check_duplicates(success), _check_duplicates(failure)):
-                    new |= nested_put
-                    deleted += nested_deleted
-        if new & put:
+    deleted = [each for each in branch if isinstance(each, Delete)]
+
+    def check(keys: set[bytes]) -> None:
+        if keys & put or any(_covers(each, key) for each in deleted for key in keys):
             raise InvalidConfiguration("etcdserver: duplicate key given in txn request")
-        put |= new
-    if any(_covers(each, key) for each in deleted for key in put):
-        raise InvalidConfiguration("etcdserver: duplicate key given in txn request")
+
+    for each in branch:
+        if isinstance(each, Txn):
+            success, success_deleted = _check_duplicates(each.success)
+            failure, failure_deleted = _check_duplicates(each.failure)
+            check(success | failure)
+            put |= success | failure
+            deleted += success_deleted + failure_deleted
+    for each in branch:
+        if isinstance(each, Put):
+            check({each.key})
+            put.add(each.key)
     return put, deleted
 
 

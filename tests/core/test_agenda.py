@@ -212,7 +212,7 @@ def test_letting_go_is_not_paid_at_each_discard() -> None:
             compared += 1
             return float.__lt__(self, other)
 
-    agenda: Agenda[int] = Agenda(lambda item: Time(item))
+    agenda: Agenda[int] = Agenda(Time)
     for item in range(1000):
         agenda.add(item)
     compared = 0
