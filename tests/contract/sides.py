@@ -177,6 +177,8 @@ class RealSide(Side):
             with suppress(Overloaded):
                 while True:
                     await self.put(filler, bytes(QUOTA // 10))
+            while not await self._cluster.ctl("alarm", "list"):
+                await asyncio.sleep(0.05)
             return
         revision = (await self.connection().get(filler, timeout=TIMEOUT)).header.revision
         await self.compact(revision)

@@ -56,3 +56,11 @@ class Leading:
     async def _lead(self) -> None:
         async with self.leadership.campaign(self._ttl, self._value) as self.term:
             await asyncio.Event().wait()
+
+
+async def throughout(seconds: float, condition: Callable[[], Any]) -> None:
+    """The condition holds all that time."""
+    end = time() + seconds
+    while time() < end:
+        assert condition()
+        await asyncio.sleep(0.02)
