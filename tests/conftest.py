@@ -108,6 +108,12 @@ async def _b_no_task_left() -> AsyncIterator[None]:
         pytest.fail(f"asyncio tasks left running:\n{tasks}", pytrace=False)
 
 
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: `gc.collect` after each test need not look at it."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Only where there is a loop: an automatic async fixture would start one for every test.
     for item in items:

@@ -14,7 +14,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -39,6 +39,7 @@ from aioelection import (
 from aioelection.campaign import OnLoss
 from tests.etcd import BackgroundEtcd, EtcdFactory
 from tests.support import TTL, Proxy, Stranger, beside, eventually, soon
+from tests.suspensions import ActsAt, starting
 
 Operation = Callable[[], Awaitable[Any]]
 Call = Callable[[], Coroutine[Any, Any, None]]
@@ -392,7 +393,7 @@ async def hanging(frozen_endpoint: str) -> AsyncIterator[Operation]:
 @each_way
 @pytest.mark.parametrize("on_loss", ["cancel", "event"])
 async def test_body_in_a_grpc_call_of_its_own(
-    way: Way, on_loss: OnLoss, client: Client, stranger: Stranger, unique_key: str, hanging: Operation
+    way: Way, on_loss: OnLoss, *, client: Client, stranger: Stranger, unique_key: str, hanging: Operation
 ) -> None:
     leadership = Leadership(client, unique_key)
 
@@ -509,26 +510,25 @@ async def test_aclose_on_a_frozen_etcd(way: Way, new_etcd: EtcdFactory) -> None:
 # ---------------------------------------------------------------------- a grant that others interfere with
 
 
-async def test_closed_while_it_is_granted(client: Client, stranger: Stranger, unique_key: str) -> None:
+@pytest.mark.parametrize("answered", [False, True], ids=["unanswered", "answered"])
+async def test_closed_while_it_is_granted(answered: bool, client: Client, stranger: Stranger, unique_key: str) -> None:
     """However far it has come: the lease is not believed, and etcd has none."""
-    async with leaves_nothing(stranger, unique_key):
-        for turns in itertools.count():
+    for k in itertools.count():
+        async with leaves_nothing(stranger, unique_key):
             lease = Lease(client)
-            granting = asyncio.create_task(lease.grant(60))
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            granted = granting.done()
-            await lease.close()
-            if not granted and turns > 0:
-                with pytest.raises(InvalidState, match="closed"):
-                    await granting
-                assert lease.is_expired()
-                await soon(lease.keep_alive())  # it was closed: nothing to wait for
-            await granting if turns == 0 or granted else None
-            await lease.close()
-            if granted:
+            closing: list[asyncio.Task[None]] = []
+            grant = ActsAt(lease.grant(60), k, starting(lease.close, closing), answered=answered)
+            try:
+                await soon(grant)
+            except InvalidState:
+                assert grant.reached
+            await asyncio.gather(*closing)
+            if not grant.reached:
+                await lease.close()
                 break
-        assert turns > 10, "it was closed at no interesting moment"
+            assert lease.is_expired()
+            await soon(lease.keep_alive())  # it was closed: nothing to wait for
+    assert k > 0, "it never waits"
 
 
 async def test_granted_twice_at_once(client: Client, stranger: Stranger, unique_key: str) -> None:
@@ -616,42 +616,6 @@ async def test_due_before_the_call(name: str, means: str, client: Client, strang
 
 
 # ---------------------------------------------------------------------- at each suspension
-
-
-class CancelledAt:
-    """Awaits something, and acts at its k-th suspension: while it waits, or just as what it waits for has come."""
-
-    def __init__(self, awaitable: Awaitable[Any], at: int, act: Callable[[], object], *, answered: bool) -> None:
-        self._awaitable = awaitable
-        self._at = at
-        self._act = act
-        self._answered = answered
-        self.reached = False
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        inner = self._awaitable.__await__()
-        resume: Callable[[Any], Any] = inner.send
-        value: Any = None
-        for count in itertools.count():
-            try:
-                awaited = resume(value)
-            except StopIteration as end:
-                return end.value
-            if count == self._at:
-                self._arrange(awaited)
-            try:
-                value = yield awaited
-                resume = inner.send
-            except BaseException as error:  # noqa: BLE001 (it is passed on)
-                resume, value = inner.throw, error
-        return None
-
-    def _arrange(self, awaited: Any) -> None:
-        self.reached = True
-        if self._answered and isinstance(awaited, asyncio.Future):
-            awaited.add_done_callback(lambda _: self._act())  # before the task itself is told
-        else:
-            asyncio.get_running_loop().call_soon(self._act)
 
 
 Case = Callable[[Client, str], AbstractAsyncContextManager[Operation]]
@@ -835,7 +799,7 @@ CASES = {
 @pytest.mark.parametrize("means", ["task", "scope"])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 async def test_at_each_suspension(
-    case: Case, means: str, answered: bool, client: Client, stranger: Stranger, unique_key: str
+    case: Case, means: str, *, answered: bool, client: Client, stranger: Stranger, unique_key: str
 ) -> None:
     for k in itertools.count():
         async with leaves_nothing(stranger, unique_key), case(client, unique_key) as operation:
@@ -850,7 +814,7 @@ async def _cancelled_at(k: int, operation: Operation, means: str, *, answered: b
 
     async def scoped() -> bool:
         with scope:
-            awaited = CancelledAt(
+            awaited = ActsAt(
                 operation(), k, scope.cancel if means == "scope" else _own_task().cancel, answered=answered
             )
             try:

@@ -31,6 +31,7 @@ from aioelection import (
 )
 from aioelection.campaign import OnLoss
 from tests.support import TTL, Proxy, Stranger, beside, eventually, soon, throughout
+from tests.suspensions import ActsAt, starting
 
 LONG = 60
 """Seconds of a lease that nobody expects to expire here: what is gone was given up."""
@@ -679,27 +680,32 @@ async def test_client_closed_by_the_body(setting: Setting) -> None:
     assert lost.value.reason is LossReason.CLOSED
 
 
-async def test_client_closed_while_the_campaign_wins(endpoint: str, stranger: Stranger, unique_key: str) -> None:
-    """However far it has come: it is no win, and nothing is left."""
+@pytest.mark.parametrize("answered", [False, True], ids=["unanswered", "answered"])
+async def test_client_closed_while_the_campaign_wins(
+    answered: bool, endpoint: str, stranger: Stranger, unique_key: str
+) -> None:
+    """However far it has come: it is no win, or one that is lost at once, and nothing is left."""
     before = await leases(stranger)
-    for turns in itertools.count():
+    for k in itertools.count():
         async with connect(endpoint) as client:
             leadership = Leadership(client, unique_key)
-            campaigning = asyncio.create_task(leadership.campaign(LONG, b"me"))
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            won = campaigning.done()
-            await client.aclose()
+            closing: list[asyncio.Task[None]] = []
+            act = starting(client.aclose, closing)
+            campaign = ActsAt(leadership.campaign(LONG, b"me"), k, act, answered=answered)
+            try:
+                term = await soon(campaign)
+            except InvalidState as error:
+                assert "closed" in str(error)  # noqa: PT017
+                term = None
+            await asyncio.gather(*closing)
+            if not campaign.reached:
+                await client.aclose()
             assert leadership.state is State.CLOSED
-            if won:
-                assert (await campaigning).loss_reason is LossReason.CLOSED
-            else:
-                with pytest.raises(InvalidState, match="closed"):
-                    await campaigning
+            assert term is None or term.loss_reason is LossReason.CLOSED
             assert (await leases(stranger), await stranger.get(unique_key)) == (before, None)
-        if won:
+        if not campaign.reached:
             break
-    assert turns > 10, "it was closed at no interesting moment"
+    assert k > 1, "it waits for a lease and for the key"
 
 
 # ---------------------------------------------------------------------- two at a time

@@ -215,8 +215,7 @@ async def test_no_exception_of_grpcs_or_aetcds_reaches_a_caller(new_etcd: EtcdFa
         assert all(isinstance(each, ElectionError) for each in results), results
         with pytest.raises(ElectionError):
             await held.resign()
-        await held.reset()
-        await shared.reset()
+        await asyncio.gather(held.reset(), shared.reset())
 
 
 async def test_nor_with_etcd_frozen_and_the_client_closed_under_it(new_etcd: EtcdFactory) -> None:

@@ -51,7 +51,10 @@ async def new_side(new_etcd: EtcdFactory) -> NewSide:
 
     @contextlib.asynccontextmanager
     async def real() -> AsyncIterator[Side]:
-        async with new_etcd(3, flags=[f"--quota-backend-bytes={QUOTA}"]) as etcd, RealSide(etcd.endpoints, None, etcd) as side:
+        async with (
+            new_etcd(3, flags=[f"--quota-backend-bytes={QUOTA}"]) as etcd,
+            RealSide(etcd.endpoints, None, etcd) as side,
+        ):
             yield side
 
     return memory if is_virtual(asyncio.get_running_loop()) else real

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from aetcd.transactions import Create, Delete as DeleteOperation, Put as PutOperation, Value
+from aetcd.transactions import Create, Value
+from aetcd.transactions import Delete as DeleteOperation
+from aetcd.transactions import Put as PutOperation
 
 from aioelection import (
     CampaignConflict,

@@ -105,7 +105,7 @@ async def test_a_key_goes_within_half_a_second_of_its_leases_end(side: Side) -> 
     since = time()
     await side.put(side.key, b"", await side.grant(2))
     granted = time()
-    assert 2 <= await gone_after(side, side.key, since)
+    assert await gone_after(side, side.key, since) >= 2
     assert time() - granted <= 2.5 + side.slack
 
 
@@ -116,7 +116,7 @@ async def test_a_renewal_counts_from_when_it_is_handled(side: Side) -> None:
     sent = time()
     assert await renewed(stream, lease) == 2
     answered = time()
-    assert 2 <= await gone_after(side, side.key, sent)
+    assert await gone_after(side, side.key, sent) >= 2
     assert time() - answered <= 2.5 + side.slack
     assert await renewed(stream, lease) == 0
 

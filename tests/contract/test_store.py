@@ -252,7 +252,9 @@ class Generator:
         elif target is Target.VERSION:
             operand = self._random.randrange(4)
         else:
-            operand = self._random.choice([0, revision, revision - self._random.randrange(min(5, revision - self._base))])
+            operand = self._random.choice(
+                [0, revision, revision - self._random.randrange(min(5, revision - self._base))]
+            )
         return Compare(self._key(), target, self._random.choice(list(Relation)), operand, self._end())
 
     def _operation(self, revision: int, depth: int) -> Operation:

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from aioelection import Client, Leadership, Term
-from aioelection.testing import MemoryEtcd
-from aioelection.testing import Member
+from aioelection.testing import Member, MemoryEtcd
 
 
 def time() -> float:
