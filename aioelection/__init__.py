@@ -1,9 +1,11 @@
-"""aioelection: leader election for asyncio over etcd v3. One process of many does the job, never two.
+"""Leader election for asyncio over etcd v3: one process of many does the job, and never two.
 
-async with aioelection.connect("http://127.0.0.1:2379") as client:
-    leadership = aioelection.Leadership(client, "/billing/leader", purpose="invoices")
-    async with leadership.campaign(10, b"node-a") as term:
-        await send_invoices(fence=term.fencing_token)
+Connect, stand, and lead while elected::
+
+    async with aioelection.connect("http://127.0.0.1:2379") as client:
+        leadership = aioelection.Leadership(client, "/billing/leader", purpose="invoices")
+        async with leadership.campaign(10, b"node-a") as term:
+            await send_invoices(fence=term.fencing_token)
 """
 
 from aioelection._core.machine import State

@@ -7,9 +7,10 @@ author = "the aioelection authors"
 project_copyright = "the aioelection authors"
 release = version = version_of("aioelection")
 
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
 exclude_patterns = ["_build"]
-nitpicky = True
 
 html_theme = "furo"
 html_title = f"aioelection {release}"

@@ -1,9 +1,9 @@
 """The inner life of a term: it is believed, kept and guarded; it ends once, in one step; then it is released.
 
-The end is one synchronous step: ``check()`` is false, ``lost`` is set, the transition is published, the body's scope is
-cancelled. Nothing is awaited between these. What takes time, the body's end and the key's release, comes after. When the
-key is seen to be gone, ``check()`` is false even before that: at once, while etcd is still asked why it went, so that
-the loss can tell.
+The end is one synchronous step: ``check()`` is false, ``lost`` is set, the transition is published, the body's scope
+is cancelled. Nothing is awaited between these. What takes time, the body's end and the key's release, comes after.
+When the key is seen to be gone, ``check()`` is false even before that: at once, while etcd is still asked why it went,
+so that the loss can tell.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ def test_it_keeps_its_own_line() -> None:
     given_line = [A, B]
     roster = Roster(given_line)
     given_line.clear()
+    assert roster.update([]) == [], "nor does it forget whom the user named"
     assert list(roster) == [A, B]
 
 
