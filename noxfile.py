@@ -119,6 +119,13 @@ for version, python in PYTHONS.items():
         run_on_one(run_tests)
 
 
+@nox.session(name="tests-uvloop")
+def tests_uvloop(session: nox.Session) -> None:
+    """Run the tests on uvloop; arguments go to pytest."""
+    session.install("-e", ".[cli]", *group("tests"), *group("uvloop"))
+    session.run("pytest", "--numprocesses=auto", "-p", "tests.on_uvloop", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, format, and which module imports which."""

@@ -1,0 +1,16 @@
+"""Every test of a fault is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.faults.measuring import Measure, StallMeter
+
+
+@pytest.fixture
+def measure(record_property: Callable[[str, object], None]) -> Iterator[Measure]:
+    """Records times, and checks them against their bounds."""
+    with StallMeter() as meter:
+        yield Measure(record_property, meter)

@@ -1,0 +1,160 @@
+"""Members that freeze, lose their quorum, restart: rows 9 to 12 and 20."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+from aetcd.transactions import Put
+
+from aioelection import Client, Lease, Leadership, OutcomeUnknown, connect, get_leader
+from aioelection.embedded import Etcd, EtcdMember
+from tests.etcd import EtcdFactory
+from tests.faults.measuring import ELECTION, Measure, leading, serving
+from tests.support import Proxy, beside, eventually, freeze, now, soon
+
+TTL = 5
+
+
+@contextlib.asynccontextmanager
+async def pinned(member: EtcdMember) -> AsyncIterator[Client]:
+    """A client that uses this member, and knows the others."""
+    async with connect(member.client_url) as client:
+        await eventually(lambda: len(client.endpoints) == 3)
+        assert client.endpoints[0] == member.client_url
+        yield client
+
+
+async def a_follower(etcd: Etcd) -> EtcdMember:
+    leader = await etcd.leader()
+    return next(each for each in etcd.members if each is not leader)
+
+
+def longest_freeze(etcd: Etcd) -> float:
+    """Seconds for which etcd's leader may be frozen without its revoking leases that are alive (issue 15247)."""
+    return 7.0 if tuple(map(int, etcd.version.split("."))) >= (3, 5, 13) else 2.5
+
+
+async def test_row_9_the_pinned_follower_frozen(new_etcd: EtcdFactory, unique_key: str, measure: Measure) -> None:
+    async with new_etcd(members=3) as etcd:
+        follower = await a_follower(etcd)
+        async with (
+            pinned(follower) as client,
+            pinned(follower) as reader,
+            pinned(follower) as writer,
+            leading(client, unique_key, TTL) as vigil,
+        ):
+            standing = Lease(writer)
+            await standing.grant(20)
+            async with beside(standing.keep_alive()):
+                await vigil.renewed(1)
+                await freeze(follower)
+                candidate = Leadership(writer, unique_key + "/in flight")
+                transaction = vigil.leadership.leader_txn().then(Put(unique_key + "/data", "x"))
+                async with (
+                    beside(candidate.campaign(5, b"b", lease=standing)) as standing_for,
+                    beside(transaction.commit()) as committing,
+                ):
+                    with measure.within(0.3, "read"):
+                        assert await get_leader(reader, unique_key) is not None
+                    await vigil.renewed(2)
+                    measure.took("renewal", vigil.lateness, 0.3)
+                    # What was sent to the frozen member alone is told as what it is, or resolved by reading.
+                    with measure.within(6, "transactions in flight"):
+                        term = await soon(standing_for, 10)
+                        with pytest.raises(OutcomeUnknown):
+                            await soon(committing, 10)
+                    assert term.check()
+                    won = await get_leader(reader, unique_key + "/in flight")
+                    assert won is not None and won.create_revision == term.fencing_token
+                    follower.resume()
+                    await vigil.renewed(1)
+                    assert term.check()
+            await standing.close()
+
+
+@pytest.mark.parametrize("pinned_to", ["the leader", "a follower"])
+async def test_row_10_etcds_leader_frozen(
+    new_etcd: EtcdFactory, unique_key: str, measure: Measure, pinned_to: str
+) -> None:
+    async with new_etcd(members=3) as etcd:
+        leader, follower = await etcd.leader(), await a_follower(etcd)
+        async with (
+            pinned(leader if pinned_to == "the leader" else follower) as client,
+            leading(client, unique_key, TTL) as vigil,
+        ):
+            await vigil.renewed(1)
+            await freeze(leader)
+            await asyncio.sleep(longest_freeze(etcd))
+            leader.resume()
+            await vigil.renewed(3)
+            measure.took("renewal", vigil.lateness, 3 * ELECTION)
+            assert (await vigil.leadership.leader_txn().commit()).succeeded
+
+
+async def test_row_11_a_stale_acknowledgement_extends_nothing(
+    new_etcd: EtcdFactory, unique_key: str, measure: Measure
+) -> None:
+    async with new_etcd(members=3) as etcd:
+        leader = await etcd.leader()
+        async with (
+            Proxy(leader.client_url) as proxy,
+            connect(proxy.endpoint, discover=False) as client,
+            leading(client, unique_key, TTL) as vigil,
+        ):
+            await vigil.renewed(1)
+            await freeze(leader)
+            before = client.statistics().renewals
+            queued = vigil.deadline
+            await eventually(lambda: now(client) >= queued - TTL * 2 / 3 + 0.2)  # a renewal is sent, and waits there
+            proxy.hold("requests")
+            await eventually(lambda: len([each for each in etcd.members if not each.paused]) == 2)
+            await etcd.leader()  # another one
+            leader.resume()
+            await eventually(lambda: client.statistics().renewals > before)  # the acknowledgement was delivered
+            assert vigil.deadline == queued
+            await soon(vigil.term.lost.wait(), TTL + 1)
+            assert vigil.deadline == queued
+            await eventually(lambda: vigil.lost_at)
+            measure.took("lost after the deadline", vigil.lost_late, 0.1)
+            proxy.release()
+
+
+async def test_row_12_quorum_lost(new_etcd: EtcdFactory, unique_key: str, measure: Measure) -> None:
+    async with new_etcd(members=3) as etcd:
+        survivor = await a_follower(etcd)
+        others = [each for each in etcd.members if each is not survivor]
+        async with pinned(survivor) as client, serving(client, unique_key, 2) as server:
+            for other in others:
+                await freeze(other)
+            (vigil,) = server.terms
+            await soon(vigil.term.lost.wait(), 5)
+            await eventually(lambda: vigil.lost_at)
+            measure.took("lost after the deadline", vigil.lost_late, 0.1)
+            await asyncio.sleep(1)
+            assert not server.leads
+            for other in others:
+                other.resume()
+            with measure.within(2 * 2 + 3 * ELECTION, "elected again"):
+                await eventually(lambda: server.leads, 20)
+
+
+async def test_row_20_a_rolling_restart(new_etcd: EtcdFactory, unique_key: str, measure: Measure) -> None:
+    async with new_etcd(members=3) as etcd, contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(pinned(member)) for member in etcd.members]
+        leads = leading(clients[0], unique_key, TTL), leading(clients[1], unique_key + "2", TTL)
+        vigils = [await stack.enter_async_context(each) for each in leads]
+        async with beside(Leadership(clients[2], unique_key).campaign(2, b"b")) as waiting:
+            for member in etcd.members:
+                await member.stop()
+                await member.start()
+                await etcd.leader()
+            for vigil in vigils:
+                await vigil.renewed(2)
+            measure.took("renewal", max(vigil.lateness for vigil in vigils), 3 * ELECTION)
+            assert not waiting.done()
+            with measure.within(1, "resigned and succeeded"):
+                await vigils[0].leadership.resign()
+                assert (await soon(waiting)).check()
