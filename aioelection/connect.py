@@ -112,7 +112,9 @@ async def _ask(hub: Hub, endpoint: Endpoint, timeout: float) -> tuple[Endpoint, 
     while True:
         try:
             left = max(0.001, deadline - hub.clock.now())
-            return endpoint, await hub.pool.connection(endpoint).status(timeout=left)
+            status = await hub.pool.connection(endpoint).status(timeout=left)
+            hub.pool.roster.answered(endpoint, status.header.member_id)
+            return endpoint, status
         except Unavailable as error:
             if hub.clock.now() + 0.1 >= deadline:
                 return endpoint, error

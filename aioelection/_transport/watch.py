@@ -48,6 +48,8 @@ class Note(enum.Enum):
     PROBE = enum.auto()
     FORGOTTEN = enum.auto()
     """A watch is gone: it may have been the last."""
+    OUTDATED = enum.auto()
+    """The stream's credentials are no longer good: another is needed."""
 
 
 class Subscription:
@@ -237,6 +239,8 @@ class WatchPump:
             match await self._outbox.get():
                 case Note.PROBE:
                     await stream.request_progress()
+                case Note.OUTDATED:
+                    raise Unavailable("the watch stream's credentials are out of date")
                 case int(watch_id):
                     await stream.cancel(watch_id)
                 case Cursor() as cursor if cursor in self._watches:
@@ -265,7 +269,22 @@ class WatchPump:
             case Verdict.REFUSED:
                 if not isinstance(finding.refusal, PermissionDenied):
                     raise finding.refusal or Unavailable("a watch was cancelled")  # try another member, or token
-                watch.end(Ended(finding.refusal))
+                self._rereads.start(self._doubt(watch, self._outbox))
+
+    async def _doubt(self, watch: KeyWatch, outbox: asyncio.Queue[Cursor | int | Note]) -> None:
+        """Tell a permission that is lacking from a token that is out of date: etcd denies both in the same words.
+
+        A read needs the same permission, and its token is renewed when it is refused.
+        """
+        try:
+            await self._pool.get(watch.cursor.key, timeout=ATTEMPT)
+        except PermissionDenied as error:
+            watch.end(Ended(error))
+            return
+        except ElectionError as error:
+            log.info("whether a watch is permitted cannot be told: %s", error)
+        if watch.cursor in self._watches and outbox is self._outbox:
+            outbox.put_nowait(Note.OUTDATED)
 
     async def _reread(self, watch: KeyWatch, outbox: asyncio.Queue[Cursor | int | Note]) -> None:
         """Read the key that was compacted, until it is answered, and go on from there on the same stream."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Self
+from urllib.parse import urlsplit
 
 from aioelection import Client, connect
-from aioelection.embedded import Etcd
+from aioelection._aio.tasks import first_of
+from aioelection.embedded import Etcd, EtcdMember
+from aioelection.embedded._ports import Ports
 from tests.support import Proxy, eventually
 
 
@@ -51,3 +56,132 @@ async def behind_proxies(etcd: Etcd) -> AsyncIterator[tuple[Client, dict[str, Pr
         yield client, proxies
         for proxy in entered:
             proxy.cut()
+
+
+class PeerLink:
+    """What the other members reach a member through: those that are cut off from it, or it from them, do not get by.
+
+    Who connects says so in a header of its requests.
+    """
+
+    def __init__(self, peer_url: str, member_id: int, isolated: set[int]) -> None:
+        parts = urlsplit(peer_url)
+        self._far = (parts.hostname, parts.port)
+        self._member_id = member_id
+        self._isolated = isolated
+        self._writers: dict[asyncio.StreamWriter, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def enforce(self) -> None:
+        """Break what is not allowed any more."""
+        for writer, whose in self._writers.items():
+            if not self._allowed(whose):
+                writer.transport.abort()
+
+    def _allowed(self, whose: int) -> bool:
+        return not self._isolated & {whose, self._member_id}
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await eventually(lambda: not self._tasks)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        pair = [writer]
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            found = re.search(rb"(?i)x-server-from: ([0-9a-f]+)", head)
+            whose = int(found[1], 16) if found else 0
+            if not self._allowed(whose):
+                return
+            far_reader, far_writer = await asyncio.open_connection(*self._far)
+            pair.append(far_writer)
+            self._writers |= dict.fromkeys(pair, whose)
+            far_writer.write(head)
+            await first_of(_carry(reader, far_writer), _carry(far_reader, writer))
+        except (OSError, EOFError, asyncio.CancelledError):
+            return
+        finally:
+            for each in pair:
+                each.transport.abort()
+                self._writers.pop(each, None)
+            self._tasks.discard(task)
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+
+
+@contextlib.asynccontextmanager
+async def isolation(etcd: Etcd) -> AsyncIterator[Callable[..., None]]:
+    """A function that cuts these members off from the others, and all others together again."""
+    isolated: set[int] = set()
+    async with contextlib.AsyncExitStack() as stack:
+        links = []
+        for member in etcd.members:
+            link = await stack.enter_async_context(PeerLink(member.peer_url, member.id, isolated))
+            await etcd.ctl("member", "update", f"{member.id:x}", f"--peer-urls={link.url}")
+            links.append(link)
+        # Connections that stand go by the old addresses.
+        await asyncio.gather(*(member.kill() for member in etcd.members))
+        await asyncio.gather(*(member.start() for member in etcd.members))
+
+        def isolate(*members: EtcdMember) -> None:
+            isolated.clear()
+            isolated.update(member.id for member in members)
+            for link in links:
+                link.enforce()
+
+        yield isolate
+        await asyncio.gather(*(member.kill() for member in etcd.members))
+
+
+@contextlib.asynccontextmanager
+async def replaced(etcd: Etcd, old: EtcdMember) -> AsyncIterator[EtcdMember]:
+    """Another member, at another address, in the place of this one."""
+    await etcd.ctl("member", "remove", f"{old.id:x}")
+    await old.kill()
+    ports = Ports(2)
+    client, peer = (f"http://127.0.0.1:{port}" for port in ports.numbers)
+    others = [each for each in etcd.members if each is not old]
+    await etcd.ctl("member", "add", "etcd4", f"--peer-urls={peer}")
+    cluster = ",".join([*(f"{each.name}={each.peer_url}" for each in others), f"etcd4={peer}"])
+    own = ("--initial-cluster=", "--listen", "--advertise", "--initial-advertise", "--name", "--data-dir")
+    assert etcd._guard is not None
+    member = EtcdMember(
+        "etcd4",
+        client,
+        peer,
+        command=[
+            *(each for each in old._command if not each.startswith(own)),
+            f"--initial-cluster={cluster}",
+            "--initial-cluster-state=existing",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+        ],
+        guard=etcd._guard,
+        tls=None,
+        start_timeout=30,
+    )
+    await member.start()
+    try:
+        yield member
+    finally:
+        await member.kill()
+        ports.close()

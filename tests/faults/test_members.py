@@ -1,4 +1,4 @@
-"""Members that freeze, lose their quorum, restart: rows 9 to 12 and 20."""
+"""Members that freeze, lose their quorum, are cut off, restarted and replaced: rows 9 to 13, 20 and 30."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from collections.abc import AsyncIterator
 import pytest
 from aetcd.transactions import Put
 
-from aioelection import Client, Lease, Leadership, OutcomeUnknown, connect, get_leader
+from aioelection import Client, Leadership, Lease, OutcomeUnknown, connect, get_leader, observe
+from aioelection._core.facts import Changed
+from aioelection._transport.caretaker import LEARN, PROBE
+from aioelection._transport.pool import ATTEMPT
 from aioelection.embedded import Etcd, EtcdMember
 from tests.etcd import EtcdFactory
 from tests.faults.measuring import ELECTION, Measure, leading, serving
-from tests.support import Proxy, beside, eventually, freeze, now, soon
+from tests.faults.network import isolation, replaced
+from tests.support import Proxy, Stranger, beside, eventually, freeze, now, soon
 
 TTL = 5
 
@@ -158,3 +162,56 @@ async def test_row_20_a_rolling_restart(new_etcd: EtcdFactory, unique_key: str, 
             with measure.within(1, "resigned and succeeded"):
                 await vigils[0].leadership.resign()
                 assert (await soon(waiting)).check()
+
+
+async def test_row_13_a_watch_on_an_isolated_member(new_etcd: EtcdFactory, unique_key: str, measure: Measure) -> None:
+    async with new_etcd(members=3) as etcd, isolation(etcd) as isolate:
+        isolated = await a_follower(etcd)
+        elsewhere = next(each for each in etcd.members if each is not isolated)
+        async with pinned(isolated) as client, Stranger(elsewhere.client_url) as stranger:
+            told: list[int] = []
+
+            async def follow() -> None:
+                async for leader in observe(client, unique_key):
+                    told.append(0 if leader is None else int(leader.value))  # noqa: PERF401 (it never ends)
+
+            events: list[int] = []
+            watched = client.hub.watches.subscribe(unique_key.encode(), 1, lambda fact: events.extend(_number(fact)))
+            async with beside(follow()):
+                await stranger.put(unique_key, b"1")
+                await eventually(lambda: told[-1:] == [1])
+                streams = client.statistics().reconnects
+                isolate(isolated)
+                with measure.within(4 * ELECTION, "dropped"):
+                    for number in range(2, 40):
+                        await stranger.put(unique_key, str(number).encode())
+                    await eventually(lambda: client.statistics().reconnects > streams, 10)
+                with measure.within(1, "resumed elsewhere"):
+                    await eventually(lambda: told[-1:] == [39])
+                assert client.endpoints[0] != isolated.client_url
+                await stranger.put(unique_key, b"40")
+                await eventually(lambda: told[-1:] == [40])
+                assert events == list(range(1, 41)), "none is missed, and none told twice"
+                assert told == sorted(told)
+            watched.close()
+
+
+def _number(fact: object) -> list[int]:
+    return [int(fact.event.kv.value)] if isinstance(fact, Changed) else []
+
+
+async def test_row_30_a_member_replaced(new_etcd: EtcdFactory, unique_key: str, measure: Measure) -> None:
+    async with new_etcd(members=3, flags=["--strict-reconfig-check=false"]) as etcd:
+        named, old, other = etcd.members
+        async with (
+            pinned(named) as client,
+            leading(client, unique_key, TTL) as vigil,
+            replaced(etcd, old) as new,
+        ):
+            with measure.within(LEARN + PROBE + ATTEMPT, "learnt"):
+                await eventually(lambda: new.client_url in client.endpoints, 20)
+            await eventually(lambda: old.client_url not in client.endpoints)
+            assert set(client.endpoints) == {named.client_url, other.client_url, new.client_url}
+            await named.stop()
+            await vigil.renewed(2)
+            measure.took("renewal", vigil.lateness, 3 * ELECTION)
