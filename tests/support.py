@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import aetcd
 import pytest
 
-from aioelection import Client, Leadership, State, connect
+from aioelection import Client, Leadership, State, connect, observe
 from aioelection.embedded import EtcdMember
 from tests.etcd import BackgroundEtcd
 
@@ -245,6 +245,15 @@ async def far_client(proxy: Proxy) -> AsyncIterator[Client]:
     """A client behind ``proxy``."""
     async with connect(proxy.endpoint, discover=False) as client:
         yield client
+
+
+async def watches_stand(client: Client, stranger: Stranger, key: str) -> None:
+    """All watches that the client has asked for by now stand: so does a later one, which is told of a change."""
+    observer = observe(client, key)
+    await soon(anext(observer))
+    await stranger.put(key, (await stranger.get(key)).value)
+    await soon(anext(observer))
+    await observer.aclose()
 
 
 def is_in(leadership: Leadership, state: State) -> bool:

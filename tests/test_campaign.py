@@ -326,6 +326,7 @@ async def test_a_race_lost_while_waiting_is_stood_for_again(
     await stranger.put(unique_key, b"first")
     async with beside(leadership.campaign(60, b"data")) as waiting:
         await eventually(lambda: is_in(leadership, State.FOLLOWING))
+        await watches_stand(far_client, stranger, unique_key)
         proxy.hold("requests")
         await stranger.delete(unique_key)
         await eventually(lambda: is_in(leadership, State.CAMPAIGNING) and proxy.held["requests"])

@@ -111,10 +111,9 @@ async def by_timeout(operation: Call, reached: Condition) -> None:
 
 
 async def by_wait_for(operation: Call, reached: Condition) -> None:
-    """Its time cannot be changed later: it has to suffice for reaching the situation."""
-    async with when(reached, lambda: None):
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(operation(), 0.4)
+    """Its time cannot be changed when the situation is reached: on a slow machine it comes before."""
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(operation(), 0.4)
 
 
 async def by_anyio_group(operation: Call, reached: Condition) -> None:
@@ -426,9 +425,9 @@ async def test_run_while_it_serves(
 
 # ---------------------------------------------------------------------- where nothing answers
 
-AT_ONCE = 0.3
-CLEANED_UP = 1.3
-"""Seconds: clean-up is bounded to one."""
+AT_ONCE = 0.8
+CLEANED_UP = 1.8
+"""Seconds: clean-up is bounded to one; the rest is for a slow machine."""
 
 
 @each_way
@@ -449,6 +448,10 @@ async def test_on_a_frozen_etcd(way: Way, new_etcd: EtcdFactory) -> None:
             async with connect(etcd.endpoints):
                 pytest.fail("nothing answers")
 
+        async def kept() -> None:
+            await cancelled(way, terms["keep"].keep, blocked, within=AT_ONCE)
+            assert terms["keep"].check(), "its deadline is not reached"
+
         def check(name: str, operation: Operation, within: float) -> Awaitable[None]:
             return asyncio.create_task(cancelled(way, operation, blocked, within=within), name=name)
 
@@ -463,7 +466,7 @@ async def test_on_a_frozen_etcd(way: Way, new_etcd: EtcdFactory) -> None:
                     check("connect", connected, AT_ONCE),
                     check("watch", lambda: terms["keep"].watch(0), AT_ONCE),
                     check("observe", observer.__anext__, AT_ONCE),
-                    check("keep", terms["keep"].keep, AT_ONCE),
+                    kept(),
                     check("grant", lambda: granting.grant(TTL), CLEANED_UP),
                     check("close", closing.close, CLEANED_UP),
                     check("await", lambda: leaderships["await"].campaign(TTL, b"me"), CLEANED_UP),
@@ -478,7 +481,6 @@ async def test_on_a_frozen_etcd(way: Way, new_etcd: EtcdFactory) -> None:
             assert granting.is_expired()
             assert closing.is_expired()
             assert [terms[name].check() for name in ("resign", "reset", "delete")] == [False, False, False]
-            assert terms["keep"].check(), "its deadline is not reached"
         finally:
             etcd.members[0].resume()
         # What could not be told to etcd expires; then there is nothing in the way of standing again.

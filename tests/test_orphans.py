@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from aioelection import Client, Leadership, Lease, State, Unavailable
-from tests.support import Ctl, Proxy, Stranger, beside, eventually, is_in, leases, soon, throughout
+from tests.support import Ctl, Proxy, Stranger, beside, eventually, is_in, leases, soon, throughout, watches_stand
 
 MOST = 0.006
 """Seconds; a campaign takes about two milliseconds here, so that cancellations fall everywhere in it, and after it."""
@@ -153,6 +153,7 @@ async def test_a_campaign_that_is_cancelled_unanswered_leaves_no_key(
     await stranger.put(unique_key, b"other")
     async with beside(leadership.campaign(60, b"data")) as campaign:
         await eventually(lambda: is_in(leadership, State.FOLLOWING))
+        await watches_stand(far_client, stranger, unique_key)
         proxy.hold("requests")
         await stranger.delete(unique_key)
         await eventually(lambda: is_in(leadership, State.CAMPAIGNING) and proxy.held["requests"])
