@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
+from contextlib import suppress
 from typing import Any
 
 from aioelection._core import checks
@@ -77,9 +79,20 @@ class Observer:
             except Unavailable:
                 continue
             if self._subscription is None and self._ended is None:
-                self._subscription = self._hub.watches.subscribe(self._key, reply.header.revision + 1, self._told)
+                self._subscribe(reply.header.revision + 1)
                 self._told(Reread(reply.result.kv, reply.header.revision))
             return
+
+    def _subscribe(self, next_revision: int) -> None:
+        """Watch, for as long as anybody holds this: a loop that was left by ``break`` closes nothing."""
+        told = weakref.WeakMethod(self._told)
+
+        def tell(fact: Fact) -> None:
+            if (method := told()) is not None:
+                method(fact)
+
+        self._subscription = self._hub.watches.subscribe(self._key, next_revision, tell)
+        weakref.finalize(self, _dropped, asyncio.get_running_loop(), self._subscription).atexit = False
 
     def _told(self, fact: Fact) -> None:
         match fact:
@@ -97,6 +110,12 @@ class Observer:
             case Ended():
                 self._ended = self._ended or fact
         self._news.set()
+
+
+def _dropped(loop: asyncio.AbstractEventLoop, subscription: Subscription) -> None:
+    """Garbage is collected in any thread, and may be when the loop is closed."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(subscription.close)
 
 
 def observe(client: AnyClient, leader_key: str | bytes, message_type: type[Any] | None = None) -> Observer:

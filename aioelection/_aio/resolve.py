@@ -22,7 +22,7 @@ async def _addresses(endpoint: Endpoint) -> list[Endpoint]:
         return [endpoint]
     try:
         told = await asyncio.get_running_loop().getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, UnicodeError):  # UnicodeError: no name that IDNA knows
         return [endpoint]  # gRPC tries again, and says what is wrong
     addresses = list(dict.fromkeys(str(address[0]) for *_, address in told))
     if len(addresses) < 2:

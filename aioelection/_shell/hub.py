@@ -52,6 +52,7 @@ class Hub:
             self.clock, lambda lease: lease.deadline.at, lambda lease: lease.expire()
         )
         self.seats: weakref.WeakSet[Seat] = weakref.WeakSet()
+        self.leases: weakref.WeakSet[LeaseLife] = weakref.WeakSet()
         self.iterators: weakref.WeakSet[Closeable] = weakref.WeakSet()
         self.closed = False
         self._closing: asyncio.Task[None] | None = None
@@ -100,6 +101,8 @@ class Hub:
         await asyncio.gather(*(seat.vacated(caller) for seat in seats))
         for iterator in list(self.iterators):
             iterator.close()
+        for lease in list(self.leases):
+            lease.client_closed()
         self.deadlines.close()
         await self.renewals.aclose()
         await self.caretaker.aclose()

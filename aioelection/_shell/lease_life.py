@@ -72,6 +72,7 @@ class LeaseLife:
         self._holders: dict[Holder, None] = {}
         self._verifying = False
         self._swept: set[bytes] = set()
+        hub.leases.add(self)
 
     @property
     def id(self) -> int:
@@ -123,6 +124,8 @@ class LeaseLife:
             raise LeaseExpired(f"{self!r} is expired")
         with self.kept():
             await ended.wait()
+        if self._hub.closed and not self.closed:
+            raise InvalidState("the client was closed")
         if not self.closed:
             raise LeaseExpired(f"{self!r} was lost")
 
@@ -173,6 +176,11 @@ class LeaseLife:
     def expire(self) -> None:
         """The deadline has passed."""
         self._end(LossReason.EXPIRED)
+
+    def client_closed(self) -> None:
+        """Nothing renews it any more, and nobody is told of its deadline."""
+        if not self.ended.is_set():
+            self._end(LossReason.CLOSED)
 
     def gone(self) -> None:
         """etcd said that there is no such lease."""

@@ -61,7 +61,8 @@ async def behind_proxies(etcd: Etcd) -> AsyncIterator[tuple[Client, dict[str, Pr
 class PeerLink:
     """What the other members reach a member through: those that are cut off from it, or it from them, do not get by.
 
-    Who connects says so in a header of its requests.
+    Who connects says so in a header of its requests; not so in its probes, whose connections are used for messages
+    later: they do not get by while anybody is cut off.
     """
 
     def __init__(self, peer_url: str, member_id: int, isolated: set[int]) -> None:
@@ -83,7 +84,7 @@ class PeerLink:
                 writer.transport.abort()
 
     def _allowed(self, whose: int) -> bool:
-        return not self._isolated & {whose, self._member_id}
+        return not self._isolated or (whose != 0 and not self._isolated & {whose, self._member_id})
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -153,35 +154,28 @@ async def isolation(etcd: Etcd) -> AsyncIterator[Callable[..., None]]:
 @contextlib.asynccontextmanager
 async def replaced(etcd: Etcd, old: EtcdMember) -> AsyncIterator[EtcdMember]:
     """Another member, at another address, in the place of this one."""
-    await etcd.ctl("member", "remove", f"{old.id:x}")
-    await old.kill()
-    ports = Ports(2)
-    client, peer = (f"http://127.0.0.1:{port}" for port in ports.numbers)
-    others = [each for each in etcd.members if each is not old]
-    await etcd.ctl("member", "add", "etcd4", f"--peer-urls={peer}")
-    cluster = ",".join([*(f"{each.name}={each.peer_url}" for each in others), f"etcd4={peer}"])
-    own = ("--initial-cluster=", "--listen", "--advertise", "--initial-advertise", "--name", "--data-dir")
     assert etcd._guard is not None
-    member = EtcdMember(
-        "etcd4",
-        client,
-        peer,
-        command=[
+    ports = Ports(2)
+    try:
+        client, peer = (f"http://127.0.0.1:{port}" for port in ports.numbers)
+        staying = ",".join(each.client_url for each in etcd.members if each is not old)
+        await etcd.ctl(f"--endpoints={staying}", "member", "remove", f"{old.id:x}")
+        await old.kill()
+        await etcd.ctl("member", "add", "etcd4", f"--peer-urls={peer}")
+        others = [f"{each.name}={each.peer_url}" for each in etcd.members if each is not old]
+        own = ("--initial-cluster=", "--listen", "--advertise", "--initial-advertise", "--name", "--data-dir")
+        command = [
             *(each for each in old._command if not each.startswith(own)),
-            f"--initial-cluster={cluster}",
+            f"--initial-cluster={','.join([*others, f'etcd4={peer}'])}",
             "--initial-cluster-state=existing",
             f"--listen-client-urls={client}",
             f"--advertise-client-urls={client}",
             f"--listen-peer-urls={peer}",
             f"--initial-advertise-peer-urls={peer}",
-        ],
-        guard=etcd._guard,
-        tls=None,
-        start_timeout=30,
-    )
-    await member.start()
-    try:
+        ]
+        member = EtcdMember("etcd4", client, peer, command=command, guard=etcd._guard, tls=None, start_timeout=30)
+        await member.start()
         yield member
-    finally:
         await member.kill()
+    finally:
         ports.close()

@@ -93,7 +93,7 @@ async def test_row_27_tokens_that_expire_and_are_lost(new_etcd: EtcdFactory, mea
             beside(Leadership(rival, "/open/leader").campaign(5, b"b")) as waiting,
             beside(Leadership(onlooker, "/open/leader").watch(first.revision)) as watching,
         ):
-            await asyncio.sleep(3.5)  # they expire
+            await asyncio.sleep(3.2)  # they expire
             with measure.within(0.3, "read with an expired token"):
                 assert await get_leader(client, "/open/leader") is not None
             await etcd.ctl(*ROOT, "user", "add", "another:user")  # the auth store has another revision

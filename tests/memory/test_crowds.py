@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
-from aioelection import Client, Leadership, Lease, Term
+from aioelection import Client, InvalidState, Leadership, Lease, Term
 from aioelection.testing import MemoryEtcd
 from tests.memory.helpers import time, until
 
 KEY = "/crowds/leader"
 
 
-async def test_a_thousand_candidates_of_one_process_have_one_leader_and_one_watch(
+async def test_a_hundred_candidates_of_one_process_have_one_leader_and_one_watch(
     etcd: MemoryEtcd, client: Client
 ) -> None:
     terms: list[Term] = []
@@ -28,8 +26,8 @@ async def test_a_thousand_candidates_of_one_process_have_one_leader_and_one_watc
             leading.discard(leadership)
 
     since = time()
-    await asyncio.gather(*(stand(Leadership(client, KEY)) for _ in range(1000)))
-    assert len({term.fencing_token for term in terms}) == 1000
+    await asyncio.gather(*(stand(Leadership(client, KEY)) for _ in range(100)))
+    assert len({term.fencing_token for term in terms}) == 100
     assert sorted(terms, key=lambda term: term.fencing_token) == terms
     assert time() - since < 60
     assert etcd.leases == {} and etcd.get(KEY) is None
@@ -67,7 +65,7 @@ async def test_ten_clients_never_lead_two_at_once_whatever_befalls_the_members(e
         )
         for number, client in enumerate(clients)
     ]
-    for turn in range(300):
+    for turn in range(100):
         member = etcd.members[turn % 3]
         match turn % 7:
             case 0:
@@ -85,7 +83,7 @@ async def test_ten_clients_never_lead_two_at_once_whatever_befalls_the_members(e
         etcd.heal(member)
         etcd.start(member)
         etcd.link(clients[turn % 10], member).mend()
-    assert overlaps == 0 and len(tokens) > 50
+    assert overlaps == 0 and len(tokens) > 15
     assert tokens == sorted(set(tokens))
     for each in running:
         each.cancel()
@@ -94,28 +92,22 @@ async def test_ten_clients_never_lead_two_at_once_whatever_befalls_the_members(e
         await client.aclose()
 
 
-@pytest.mark.parametrize("count", [2000])
-async def test_a_client_renews_thousands_of_leases_on_one_stream(
-    etcd: MemoryEtcd, client: Client, count: int
-) -> None:
-    leases = [Lease(client) for _ in range(count)]
-    for lease in leases:
-        await lease.grant(60)
+async def test_a_client_renews_many_leases_on_one_stream(etcd: MemoryEtcd, client: Client) -> None:
+    leases = [Lease(client) for _ in range(500)]
+    await asyncio.gather(*(lease.grant(60) for lease in leases))
     keeping = [asyncio.ensure_future(lease.keep_alive()) for lease in leases]
     await asyncio.sleep(100)
-    assert all(not lease.is_expired() for lease in leases) and len(etcd.leases) == count
+    assert all(not lease.is_expired() for lease in leases) and len(etcd.leases) == 500
     assert client.statistics().streams == 1 and client.statistics().hedged_renewals == 0
     etcd.kill(next(member for member in etcd.members if member.client_url == client.endpoints[0]))
     await asyncio.sleep(60)
     assert all(not lease.is_expired() for lease in leases)
     await client.aclose()
-    await asyncio.wait(keeping)
-    for each in keeping:
-        each.exception()
+    assert all(isinstance(each, InvalidState) for each in await asyncio.gather(*keeping, return_exceptions=True))
 
 
 async def test_a_crowd_that_loses_its_member_does_not_come_back_at_one_instant(etcd: MemoryEtcd) -> None:
-    clients = [etcd.client() for _ in range(50)]
+    clients = [etcd.client() for _ in range(30)]
     seen: list[float] = []
     for client in clients:
         client.hub.watches.subscribe(KEY.encode(), 1, lambda _: seen.append(time()))
@@ -127,7 +119,7 @@ async def test_a_crowd_that_loses_its_member_does_not_come_back_at_one_instant(e
     for member in etcd.members:
         etcd.start(member)
     started = time()
-    await until(lambda: len(seen) >= 50)
+    await until(lambda: len(seen) >= 30)
     await asyncio.sleep(3)
     returned = sorted(when - started for when in seen)
     assert returned[-1] < 1 + 1.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -224,6 +225,9 @@ async def test_200_observers_share_one_watch(etcd: MemoryEtcd, client: Client) -
     for each in following:
         each.cancel()
     await asyncio.wait(following)
+    del each
+    following.clear()
+    gc.collect()
     await asyncio.sleep(0.1)
     assert client.statistics().watches == 0 and not any(member.on_event for member in etcd.members)
 

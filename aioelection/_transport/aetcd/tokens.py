@@ -27,10 +27,11 @@ class TokenSource:
 
     async def get(self, authenticate: Authenticate, timeout: float) -> Metadata:
         """The metadata to call with; raises what ``authenticate`` raises."""
+        deadline = time.monotonic() + timeout
         async with self._fetching:
             if self._metadata is None or time.monotonic() >= self._renew_at:
                 asked = time.monotonic()
-                token = await authenticate(self._username, self._password, timeout)
+                token = await authenticate(self._username, self._password, max(0.001, deadline - asked))
                 self._metadata = () if token is None else (("token", token),)
                 self._renew_at = asked + USED_UP * lifetime(token or "")
             return self._metadata
