@@ -40,6 +40,7 @@ from tests.support import (
     leases,
     soon,
     throughout,
+    watches_stand,
 )
 
 # ---- the two forms
