@@ -36,9 +36,14 @@ async def a_follower(etcd: Etcd) -> EtcdMember:
     return next(each for each in etcd.members if each is not leader)
 
 
-def longest_freeze(etcd: Etcd) -> float:
-    """Seconds for which etcd's leader may be frozen without its revoking leases that are alive (issue 15247)."""
-    return 7.0 if tuple(map(int, etcd.version.split("."))) >= (3, 5, 13) else 2.5
+FREEZE = 2.5
+"""Seconds for which etcd's leader is frozen.
+
+Beyond a lease's expiry in the frozen leader's own view, etcd can revoke the lease when that leader goes on, however
+well it was renewed elsewhere (etcd issue 15247): a client can only tell. It is said to be mended in 3.5.13, but on
+3.5.30 with T = 5 and 7 s a lease whose renewals were all acknowledged and proven in the new Raft term was still revoked
+in 2 of 22 runs, within 11 ms of the resume.
+"""
 
 
 async def test_row_9_the_pinned_follower_frozen(new_etcd: EtcdFactory, unique_key: str, measure: Measure) -> None:
@@ -91,7 +96,7 @@ async def test_row_10_etcds_leader_frozen(new_etcd: EtcdFactory, unique_key: str
             vigils = {"the leader": vigil, "a follower": other}
             await asyncio.gather(*(each.renewed(1) for each in vigils.values()))
             await freeze(leader)
-            await asyncio.sleep(longest_freeze(etcd))
+            await asyncio.sleep(FREEZE)
             leader.resume()
             await asyncio.gather(*(each.renewed(3) for each in vigils.values()))
             for pinned_to, each in vigils.items():
