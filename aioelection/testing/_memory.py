@@ -123,7 +123,7 @@ class MemoryEtcd:
     # ------------------------------------------------------------------ what a stranger does
 
     def put(self, key: str | bytes, value: str | bytes, lease_id: int = 0) -> int:
-        """Write, as somebody else; returns the revision."""
+        """Write, as somebody else and even without a quorum; returns the revision."""
         put = Put(_bytes(key), _bytes(value), lease_id)
         return self._cluster.commit(lambda store: store.txn(Txn((), (put,)))).revision
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -111,21 +111,23 @@ class Store:
         del self.leases[lease_id]
 
     def compact(self, revision: int) -> None:
-        """Forget what was before that revision; of a deletion at that very revision nothing is kept either."""
+        """Tell no more of what was before that revision."""
         if not self.compacted < revision <= self.revision:
             raise InvalidConfiguration(f"cannot compact {self.compacted} to {revision} of {self.revision}")
         self.compacted = revision
-        kept = self._history[bisect_left(self._history, revision, key=_revision_of) :]
-        self._history = [event for event in kept if not event.deleted or event.kv.mod_revision > revision]
 
-    def events(self, after: int, up_to: int, key: bytes | None = None) -> Iterator[KeyEvent]:
-        """What happened, to one key or all, after a revision and up to another."""
+    def events(self, after: int, up_to: int) -> list[KeyEvent]:
+        """What happened after a revision and up to another, for a member that applies it."""
         first = bisect_right(self._history, after, key=_revision_of)
-        last = bisect_right(self._history, up_to, key=_revision_of)
-        for place in range(first, last):
-            event = self._history[place]
-            if key is None or event.kv.key == key:
-                yield event
+        return self._history[first : bisect_right(self._history, up_to, key=_revision_of)]
+
+    def replay(self, key: bytes, after: int, up_to: int) -> list[KeyEvent]:
+        """The same of one key, for a watch; a deletion at the very revision of the compaction is forgotten."""
+        return [
+            event
+            for event in self.events(max(after, self.compacted - 1), up_to)
+            if event.kv.key == key and not (event.deleted and event.kv.mod_revision == self.compacted)
+        ]
 
     # ------------------------------------------------------------------ reading
 

@@ -172,7 +172,7 @@ class MemoryWatchStream(_Stream[WatchReply]):
             if event.kv.mod_revision >= first:
                 self._answer(watch_id, events=(event,))
 
-        for event in list(self._cluster.store.events(first - 1, applied, key)):
+        for event in self._cluster.store.replay(key, first - 1, applied):
             tell(event)
         self._watches[watch_id] = (key, tell)
         self._member.on_event.setdefault(key, {})[tell] = None

@@ -11,6 +11,7 @@ from aetcd.transactions import Put as PutOperation
 
 from aioelection import (
     CampaignConflict,
+    Leader,
     Leadership,
     LeadershipLost,
     Lease,
@@ -44,7 +45,7 @@ async def test_a_second_candidate_waits_and_takes_over_with_a_higher_token(side:
     async with side.client() as first, side.client() as second:
         tokens = []
         async with Leadership(first, side.key).campaign(5, b"a") as term:
-            waiting = asyncio.ensure_future(Leadership(second, side.key).campaign(5, b"b"))  # type: ignore[arg-type]
+            waiting = asyncio.ensure_future(Leadership(second, side.key).campaign(5, b"b"))
             await asyncio.sleep(0.5)
             assert not waiting.done()
             tokens.append(term.fencing_token)
@@ -124,11 +125,12 @@ async def test_a_shared_lease_carries_many_and_each_resigns_alone(side: Side) ->
 
 async def test_observers_and_watches_follow(side: Side) -> None:
     async with side.client() as client, side.client() as other:
-        told: list[bytes | None] = []
+        told: list[Leader | None] = []
 
         async def follow() -> None:
-            async for leader in observe(other, side.key):
-                told.append(leader and leader.value)
+            observer = observe(other, side.key)
+            while True:
+                told.append(await anext(observer))
 
         following = asyncio.ensure_future(follow())
         leadership = Leadership(client, side.key)
@@ -141,4 +143,4 @@ async def test_observers_and_watches_follow(side: Side) -> None:
             assert await watching is WatchEnd.GONE
         await asyncio.sleep(0.3)
         following.cancel()
-        assert told == [None, b"a", None]
+        assert [leader and leader.value for leader in told] == [None, b"a", None]

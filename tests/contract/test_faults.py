@@ -155,6 +155,7 @@ async def test_without_a_quorum_requests_hang_and_streams_are_ended(new_side: Ne
         for number in others:
             side.pause(number)
         since = time()
+        await asyncio.sleep(0.2)  # a signal takes a moment
         with pytest.raises(Unavailable):
             await read(side, survivor, 1)
         with pytest.raises(OutcomeUnknown):

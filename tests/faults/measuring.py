@@ -104,6 +104,11 @@ class Vigil:
         await eventually(lambda: self.renewals >= wanted or self.term.lost.is_set(), within)
         self.check()
 
+    async def due(self) -> None:
+        """A renewal has counted, and the next is about to be sent."""
+        await self.renewed(1)
+        await asyncio.sleep(self._renewed_at + self._ttl / 3 - 0.1 - now(self.client))
+
     def check(self) -> None:
         assert self.term.check() and self.term.loss_reason is None, f"lost: {self.term.loss_reason}"
 

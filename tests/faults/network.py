@@ -131,13 +131,18 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 async def isolation(etcd: Etcd) -> AsyncIterator[Callable[..., None]]:
     """A function that cuts these members off from the others, and all others together again."""
     isolated: set[int] = set()
+    ports = Ports(len(etcd.members))
     async with contextlib.AsyncExitStack() as stack:
+        stack.callback(ports.close)
         links = []
-        for member in etcd.members:
-            link = await stack.enter_async_context(PeerLink(member.peer_url, member.id, isolated))
+        for member, port in zip(etcd.members, ports.numbers, strict=True):
+            # Nobody listens where the others have known it to be: they look there again when they start.
+            hidden = f"http://127.0.0.1:{port}"
+            listens = [number for number, each in enumerate(member._command) if each.startswith("--listen-peer")]
+            member._command[listens[0]] = f"--listen-peer-urls={hidden}"
+            link = await stack.enter_async_context(PeerLink(hidden, member.id, isolated))
             await etcd.ctl("member", "update", f"{member.id:x}", f"--peer-urls={link.url}")
             links.append(link)
-        # Connections that stand go by the old addresses.
         await asyncio.gather(*(member.kill() for member in etcd.members))
         await asyncio.gather(*(member.start() for member in etcd.members))
 

@@ -24,7 +24,7 @@ async def test_row_14_one_member_unreachable(new_etcd: EtcdFactory, unique_key: 
         behind_proxies(etcd) as (reader, reader_links),
         leading(client, unique_key, 5) as vigil,
     ):
-        await vigil.renewed(1)
+        await vigil.due()
         for link in (links[client.endpoints[0]], reader_links[reader.endpoints[0]]):
             link.hold("requests")
             link.hold("replies")

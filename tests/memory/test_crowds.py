@@ -37,7 +37,7 @@ async def test_a_hundred_candidates_of_one_process_have_one_leader_and_one_watch
 
 async def test_while_one_leads_the_others_only_wait(etcd: MemoryEtcd, client: Client) -> None:
     async with Leadership(client, KEY).campaign(60, b"a"):
-        waiting = [asyncio.ensure_future(Leadership(client, KEY).campaign(60, b"b")) for _ in range(100)]  # type: ignore[arg-type]
+        waiting = [asyncio.ensure_future(Leadership(client, KEY).campaign(60, b"b")) for _ in range(100)]
         await asyncio.sleep(5)
         with etcd.hold("txn") as held:
             await asyncio.sleep(600)
@@ -53,18 +53,16 @@ async def test_ten_clients_never_lead_two_at_once_whatever_befalls_the_members(e
     tokens: list[int] = []
     overlaps = 0
 
-    async def serve(number: int, term: Term) -> None:
-        tokens.append(term.fencing_token)
-        leading[number] = term
-        await asyncio.sleep(7)
+    async def stand(number: int, client: Client) -> None:
+        async def serve(term: Term) -> None:
+            tokens.append(term.fencing_token)
+            leading[number] = term
+            await asyncio.sleep(7)
+
+        await Leadership(client, KEY).run(serve, 5, b"%d" % number)
 
     clients = [etcd.client() for _ in range(10)]
-    running = [
-        asyncio.ensure_future(
-            Leadership(client, KEY).run(lambda term, number=number: serve(number, term), 5, b"%d" % number)
-        )
-        for number, client in enumerate(clients)
-    ]
+    running = [asyncio.ensure_future(stand(number, client)) for number, client in enumerate(clients)]
     for turn in range(100):
         member = etcd.members[turn % 3]
         match turn % 7:

@@ -211,7 +211,7 @@ async def test_etcd_gone_for_a_minute_is_come_back_to_within_a_second(etcd: Memo
     leadership = Leadership(client, KEY)
     for member in etcd.members:
         etcd.kill(member)
-    campaign = asyncio.ensure_future(leadership.campaign(T, b"a"))  # type: ignore[arg-type]
+    campaign = asyncio.ensure_future(leadership.campaign(T, b"a"))
     await asyncio.sleep(60)
     for member in etcd.members:
         etcd.start(member)

@@ -1,7 +1,7 @@
 """The stale acknowledgement, and what it does where it is believed (rule 1 of the design).
 
 etcd's leader is frozen with a renewal waiting on it, and replaced. Before the first client's deadline it goes on, and
-acknowledges the renewal from its old Raft term; the new leader knows nothing of that, and expires the lease in its time.
+acknowledges the renewal from its old Raft term. The new leader knows nothing of that, and expires the lease.
 """
 
 from __future__ import annotations
