@@ -307,16 +307,18 @@ async def test_a_dead_leaders_key_is_taken_when_it_has_expired(
     await leadership.resign()
 
 
-async def test_the_waiting_lease_is_kept(client: Client, stranger: Stranger, unique_key: str) -> None:
+async def test_the_waiting_lease_is_kept(client: Client, stranger: Stranger, ctl: Ctl, unique_key: str) -> None:
     await stranger.put(unique_key, b"other")
+    before = await leases(ctl)
     leadership = Leadership(client, unique_key)
     async with beside(leadership.campaign(TTL, b"data")) as waiting:
         await eventually(lambda: is_in(leadership, State.FOLLOWING))
+        (own,) = await leases(ctl) - before
         await throughout(TTL + 0.5, lambda: not waiting.done())
         await stranger.delete(unique_key)
         term = await soon(waiting, 1)
         assert term.check()
-        assert term.remaining() > 0.5
+        assert (await stranger.get(unique_key)).lease == own, "the very one"
     await leadership.resign()
 
 
@@ -480,6 +482,7 @@ async def test_unanswered_but_applied_it_is_won(
     async with beside(leadership.campaign(60, b"data", wait=wait, lease=lease)) as standing:
         key = await eventually(lambda: stranger.get(unique_key))
         assert not standing.done()
+        await stranger.put(unique_key + "/other", b"x")  # the revision goes on, the token does not
         proxy.cut()
         term = await soon(standing)
     assert term.fencing_token == key.create_revision

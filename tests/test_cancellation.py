@@ -11,8 +11,6 @@ import contextlib
 import inspect
 import itertools
 import math
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -38,7 +36,7 @@ from aioelection import (
 )
 from aioelection.campaign import OnLoss
 from tests.etcd import BackgroundEtcd, EtcdFactory
-from tests.support import TTL, Proxy, Stranger, beside, eventually, soon
+from tests.support import TTL, Proxy, Stranger, beside, eventually, freeze, soon
 from tests.suspensions import ActsAt, starting
 
 Operation = Callable[[], Awaitable[Any]]
@@ -374,11 +372,10 @@ async def blocked() -> bool:
 def frozen_endpoint() -> Iterator[str]:
     """An etcd that accepts connections and never answers."""
     with BackgroundEtcd() as etcd:
-        pid = etcd._etcd.members[0].pid
-        assert pid is not None
-        os.kill(pid, signal.SIGSTOP)
+        member = etcd._etcd.members[0]
+        asyncio.run_coroutine_threadsafe(freeze(member), etcd._loop).result()
         yield etcd.endpoint
-        os.kill(pid, signal.SIGCONT)
+        etcd._loop.call_soon_threadsafe(member.resume)
 
 
 @pytest.fixture
@@ -457,7 +454,7 @@ async def test_on_a_frozen_etcd(way: Way, new_etcd: EtcdFactory) -> None:
 
         observer = observe(client, "/keep")
         txn = terms["txn"].leader_txn().then(Put("total", "42"))
-        etcd.members[0].pause()
+        await freeze(etcd.members[0])
         try:
             await soon(
                 asyncio.gather(
@@ -498,7 +495,7 @@ async def test_aclose_on_a_frozen_etcd(way: Way, new_etcd: EtcdFactory) -> None:
     async with new_etcd() as etcd, connect(etcd.endpoints) as client:
         leadership = Leadership(client, "/leader")
         await leadership.campaign(TTL, b"me")
-        etcd.members[0].pause()
+        await freeze(etcd.members[0])
         try:
             await cancelled(way, client.aclose, blocked, within=CLEANED_UP)
             assert leadership.state is State.CLOSED

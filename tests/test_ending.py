@@ -680,6 +680,22 @@ async def test_client_closed_by_the_body(setting: Setting) -> None:
     assert lost.value.reason is LossReason.CLOSED
 
 
+async def test_released_once_by_all_who_want_to(
+    endpoint: str, stranger: Stranger, unique_key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """``keep``, a resignation and the client's closing at one time: the one that comes last finds nothing to do."""
+    for _ in range(5):
+        async with connect(endpoint) as client:
+            leadership = Leadership(client, unique_key)
+            await leadership.campaign(LONG, b"me")
+            async with beside(leadership.keep()):
+                pump = client.hub.watches
+                await eventually(lambda: pump._served and pump._outbox.empty())  # noqa: B023
+                await asyncio.gather(client.aclose(), leadership.resign(), leadership.reset())
+        assert await stranger.get(unique_key) is None
+    assert [each for each in caplog.messages if "left to expire" in each] == []
+
+
 @pytest.mark.parametrize("answered", [False, True], ids=["unanswered", "answered"])
 async def test_client_closed_while_the_campaign_wins(
     answered: bool, endpoint: str, stranger: Stranger, unique_key: str
