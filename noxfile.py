@@ -106,11 +106,19 @@ def tests(session: nox.Session) -> None:
         session.error("no supported Python is here: " + ", ".join(SUPPORTED))
 
 
+WORKERS = f"--numprocesses={(os.cpu_count() or 1) + 1}"  # most tests wait most of their time
+
+
 def run_tests(session: nox.Session) -> None:
     session.install("-e", ".[cli]", *group("tests"))
-    # A chosen part of the tests says nothing about coverage.
-    chosen = session.posargs or ["--cov", "--cov-report=term-missing:skip-covered"]
-    session.run("pytest", "--numprocesses=auto", *chosen)
+    if session.posargs:  # a chosen part of the tests says nothing about coverage
+        chosen = session.posargs
+    elif session.python == sys.executable:
+        chosen = ["--cov", "--cov-report=term-missing:skip-covered"]
+    else:  # what depends on etcd rather than on Python is tested once
+        chosen = ["--ignore=tests/faults", "--ignore=tests/test_embedded.py"]
+        session.env["AIOELECTION_QUICK"] = "1"
+    session.run("pytest", WORKERS, *chosen)
 
 
 for version, python in PYTHONS.items():
@@ -123,7 +131,7 @@ for version, python in PYTHONS.items():
 def tests_uvloop(session: nox.Session) -> None:
     """Run the tests on uvloop; arguments go to pytest."""
     session.install("-e", ".[cli]", *group("tests"), *group("uvloop"))
-    session.run("pytest", "--numprocesses=auto", "-p", "tests.on_uvloop", *session.posargs)
+    session.run("pytest", WORKERS, "-p", "tests.on_uvloop", *session.posargs)
 
 
 @nox.session

@@ -61,7 +61,9 @@ async def test_it_is_fetched_when_first_needed_and_kept(source: TokenSource) -> 
     assert auth.asked == []
     for _ in range(3):
         assert await source.get(auth, 1.5) == (("token", "token 1"),)
-    assert auth.asked == [("root", "hunter2", pytest.approx(1.5, abs=0.1))]
+    ((username, password, timeout),) = auth.asked
+    assert (username, password) == ("root", "hunter2")
+    assert timeout == pytest.approx(1.5, abs=0.1)
 
 
 async def test_many_that_need_it_at_once_fetch_it_once(source: TokenSource) -> None:

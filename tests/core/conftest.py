@@ -1,9 +1,13 @@
 """Tests of pure functions: thousands of examples in microseconds, on a machine that may be busy."""
 
+import os
+
 import pytest
 from hypothesis import settings
 
-settings.register_profile("core", deadline=None, database=None)
+EXAMPLES = 20 if os.environ.get("AIOELECTION_QUICK") else 100
+
+settings.register_profile("core", deadline=None, database=None, max_examples=EXAMPLES)
 settings.load_profile("core")
 
 
