@@ -112,6 +112,7 @@ class Proxy:
         self._may = {"requests": asyncio.Event(), "replies": asyncio.Event()}
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._connecting = 0
         self.held = {"requests": 0, "replies": 0}
         """Reads of either direction that were held back since ``hold``."""
         self.release()
@@ -142,7 +143,7 @@ class Proxy:
         """Break every connection, and refuse new ones."""
         self._server.close()
         self.cut()
-        await eventually(lambda: not self._tasks)
+        await eventually(lambda: not self._tasks and not self._connecting)
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -152,10 +153,17 @@ class Proxy:
         await self.stop()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connecting += 1
         try:
             far_reader, far_writer = await asyncio.open_connection(*self._far)
         except OSError:
             writer.transport.abort()
+            return
+        finally:
+            self._connecting -= 1
+        if not self._server.is_serving():  # stopped meanwhile
+            writer.transport.abort()
+            far_writer.transport.abort()
             return
         pair = {writer, far_writer}
         self._writers |= pair
