@@ -460,21 +460,24 @@ async def test_body_raises_and_a_scope_is_cancelled_while_it_releases(setting: S
         await asyncio.sleep(0.5)
         setting.proxy.release()
 
+    raised: BaseException | None = None
+    busy = 0.0
     with anyio.CancelScope() as scope:
         async with beside(cancel(scope)):
-            with pytest.raises(ValueError, match="a bug") as raised:
+            try:
                 async with setting.leadership.campaign(LONG, b"me"):
                     setting.proxy.hold("requests")
                     busy = time.thread_time()
                     raise error
-            busy = time.thread_time() - busy
-        assert raised.value is error
-        assert busy < 0.25, "half a second was waited for"
-        assert (setting.leadership.state, scope.cancel_called) == (State.IDLE, True)
+            except BaseException as told:  # noqa: BLE001 (what it is, is the point)
+                raised = told
+                busy = time.thread_time() - busy
         await checkpoint()
         pytest.fail("not cancelled")
     assert scope.cancelled_caught
-    assert await setting.key() is None
+    assert raised is error
+    assert busy < 0.25, "half a second was waited for"
+    assert (setting.leadership.state, await setting.key()) == (State.IDLE, None)
 
 
 async def test_in_a_task_that_was_cancelled_before(setting: Setting) -> None:
@@ -684,7 +687,7 @@ async def test_released_once_by_all_who_want_to(
     endpoint: str, stranger: Stranger, unique_key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """``keep``, a resignation and the client's closing at one time: the one that comes last finds nothing to do."""
-    for _ in range(5):
+    for _ in range(10):
         async with connect(endpoint) as client:
             leadership = Leadership(client, unique_key)
             await leadership.campaign(LONG, b"me")
