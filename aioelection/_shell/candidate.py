@@ -2,7 +2,8 @@
 
 An own key that is held by an own live lease is what makes a leader, however it came to be there: a transaction that
 went unanswered is resolved by reading, and one that is sent again cannot win twice, since it creates the key only where
-there is none.
+there is none. But where an earlier campaign on a shared lease was abandoned, such a key may be being swept away at that
+moment: it is deleted, and stood for again.
 """
 
 from __future__ import annotations
@@ -82,12 +83,15 @@ class Candidate:
         self._face = lease or Lease(seat.client, seat.purpose)
         self._lease = self._face.life
         self._news = Mailbox(seat.hub.clock)
+        self._swept = False
+        """What an earlier campaign on the shared lease may have left is being looked for."""
         self.gone = asyncio.Event()
         """The campaign is over, won or not."""
 
     async def elect(self) -> Tenure:
         """Stand until elected, or try once; leaves nothing behind unless it returns."""
         self._lease.check_unclaimed(self.key)
+        self._swept = self._lease.is_swept(self.key)
         self._seat.candidate = self
         self._seat.move(Event.STAND)
         self._lease.attach(self)
@@ -201,9 +205,9 @@ class Candidate:
     async def _judge(self, kv: KeyValue | None, revision: int) -> Won | Beaten:
         if kv is None or kv.lease_id != self._lease.id:
             return Beaten(kv, revision)
-        if kv.value == self._value:
+        if not self._swept:
             return self._believed(Won(kv.create_revision))
-        await self._delete(kv)  # left by an earlier campaign on this shared lease
+        await self._delete(kv)
         raise Unavailable("an abandoned key of ours was in the way")
 
     def _believed(self, won: Won) -> Won:

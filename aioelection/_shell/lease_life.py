@@ -167,6 +167,10 @@ class LeaseLife:
         if self.claims(key):
             raise InvalidState(f"another campaign or term for {key!r} is on this lease")
 
+    def is_swept(self, key: bytes) -> bool:
+        """Whether ``sweep`` was called for that key."""
+        return key in self._swept
+
     def sweep(self, key: bytes) -> None:
         """A transaction that would attach ``key`` was not answered: see to it that no unclaimed key is left."""
         if key not in self._swept:
