@@ -15,6 +15,7 @@ import gc
 import inspect
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -27,6 +28,9 @@ pytest_plugins = ["tests.etcd", "tests.support"]
 # A process inherits this whatever becomes of its parents, so that orphans are found as well. Each
 # worker of xdist runs this file, and so looks after its own.
 os.environ["AIOELECTION_TESTS_OF"] = str(os.getpid())
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a job of a shell in the background inherits it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 MARK = f"AIOELECTION_TESTS_OF={os.getpid()}".encode()
 
 
