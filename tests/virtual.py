@@ -10,10 +10,12 @@ import asyncio
 
 import looptime
 
+_VirtualLoop = looptime.make_event_loop_class(asyncio.SelectorEventLoop)  # asyncio's, whatever the policy
+
 
 def virtual_loop() -> asyncio.AbstractEventLoop:
     # By default it idles before each jump, for what may happen outside of the loop: nothing does here.
-    return looptime.new_event_loop(start=1000.0, noop_cycles=0)
+    return _VirtualLoop(start=1000.0, noop_cycles=0)
 
 
 def is_virtual(loop: asyncio.AbstractEventLoop) -> bool:

@@ -121,7 +121,7 @@ class Cluster:
 
     def has_no_leader(self, member: Member) -> bool:
         """Whether the member knows by now that it has no leader."""
-        return self.loop.time() - member.orphaned_since >= self.election_timeout
+        return not member.leads and self.loop.time() - member.orphaned_since >= self.election_timeout
 
     def commit(self, change: Callable[[Store], T]) -> T:
         result = change(self.store)

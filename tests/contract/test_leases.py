@@ -109,6 +109,14 @@ async def test_a_key_goes_within_half_a_second_of_its_leases_end(side: Side) -> 
     assert time() - granted <= 2.5 + side.slack
 
 
+async def test_leases_go_one_by_one(side: Side) -> None:
+    since = time()
+    await side.put(side.key + b"1", b"", await side.grant(2))
+    await side.put(side.key + b"2", b"", await side.grant(3))
+    await gone_after(side, side.key + b"1", since)
+    assert await gone_after(side, side.key + b"2", since) >= 3
+
+
 async def test_a_renewal_counts_from_when_it_is_handled(side: Side) -> None:
     lease, stream = await side.grant(2), await side.keep_alive()
     await side.put(side.key, b"", lease)

@@ -110,6 +110,43 @@ async def test_an_acknowledgement_from_before_a_leader_change_is_disproven_and_r
         assert time() - since < 1.5, "an attempt at the read, and a round trip"
 
 
+async def test_an_isolated_leader_is_not_asked_again_once_it_was_disproven(etcd: MemoryEtcd, client: Client) -> None:
+    """Cut off from the others it acknowledges for up to two election timeouts."""
+    async with Leading(client, KEY, T) as leading:
+        term = await leading.elected()
+        await asyncio.sleep(T / 3 - 1.2)
+        assert client.endpoints[0] == leader_of(etcd).client_url
+        etcd.isolate(leader_of(etcd))
+        await asyncio.sleep(1.2 + 0.2)
+        assert client.statistics().disproven == 1 and term.remaining() > T - 0.4
+        await throughout(20, term.check)
+
+
+async def test_an_answer_to_what_was_asked_before_proves_nothing() -> None:
+    """It tells the Raft term as it was before the acknowledgement, not after."""
+    async with MemoryEtcd(election_timeout=0.3) as etcd, etcd.client() as client:
+        old = leader_of(etcd)
+        async with Leading(client, KEY, T) as leading:
+            term = await leading.elected()
+            await asyncio.sleep(T / 3 - 0.1)
+            with etcd.hold("get", when="after", client=client) as held:
+                reading = asyncio.ensure_future(client.hub.pool.get(KEY.encode(), timeout=1))
+                await held.reached()
+                etcd.pause(old)
+                for link in etcd.links(client, but=[old]):
+                    link.drop()
+                await asyncio.sleep(0.5)
+                assert leader_of(etcd) is not old
+                etcd.resume(old)
+                await until(lambda: client.statistics().renewals, 0.05)
+                etcd.link(client, old).drop("requests")
+                believed = term.remaining()
+                held.release()
+                assert (await reading).header.raft_term == etcd.raft_term - 1
+            await asyncio.sleep(0.1)
+            assert term.remaining() < believed
+
+
 async def test_one_read_proves_all_leases(etcd: MemoryEtcd, client: Client) -> None:
     leases = [Lease(client) for _ in range(100)]
     await asyncio.gather(*(lease.grant(30) for lease in leases))
@@ -205,6 +242,18 @@ async def test_a_slow_network_costs_nothing(etcd: MemoryEtcd, client: Client) ->
         term = await leading.elected()
         await throughout(120, term.check)
         assert leading.leadership.state is State.LEADING
+
+
+async def test_a_lease_is_believed_from_when_its_renewal_was_sent(etcd: MemoryEtcd, client: Client) -> None:
+    for link in etcd.links(client):
+        link.delay = 0.25
+    longest = 0.0
+    async with Leading(client, KEY, T) as leading:
+        term = await leading.elected()
+        for _ in range(2000):
+            await asyncio.sleep(0.01)
+            longest = max(longest, term.remaining())
+    assert longest == pytest.approx(0.995 * T - 0.1 - 2 * 0.5, abs=0.02), "a renewal and its proof, there and back"
 
 
 async def test_etcd_gone_for_a_minute_is_come_back_to_within_a_second(etcd: MemoryEtcd, client: Client) -> None:
