@@ -23,12 +23,9 @@ from aioelection._core.backoff import backoff
 from aioelection._core.deadline import Deadline
 from aioelection._core.hedge import HedgeDelay
 from aioelection._core.ledger import Ledger
-from aioelection._transport.pool import ATTEMPT, Pool
+from aioelection._transport.pool import ATTEMPT, LONGEST_PAUSE, Pool
 from aioelection._transport.port import Connection, KeepAliveReply, KeepAliveStream
 from aioelection.errors import ElectionError
-
-LONGEST_PAUSE = 0.3
-"""Seconds between attempts to reach anybody, at most."""
 
 MOST_LANES = 4
 """Streams that are listened to at once; the oldest goes first."""

@@ -134,7 +134,7 @@ class Pool:
                 raise
             except Unavailable:
                 failures += 1
-                pause = _pause(failures // len(self.roster))
+                pause = pause_after(failures // len(self.roster))
                 if self._clock.now() + pause >= deadline:
                     raise
             await asyncio.sleep(pause)
@@ -166,7 +166,7 @@ class Pool:
                     self._late(asked.values())
                 elif not waiting and not more:
                     rounds += 1
-                    pause = _pause(rounds)
+                    pause = pause_after(rounds)
                     if self._clock.now() + pause >= deadline:
                         raise failure
                     await asyncio.sleep(pause)
@@ -208,7 +208,7 @@ class Pool:
             await connection.aclose()
 
 
-def _pause(rounds: int) -> float:
+def pause_after(rounds: int) -> float:
     """Seconds to wait when everybody was asked that many times; none before."""
     return backoff(rounds, random.random(), longest=LONGEST_PAUSE) if rounds else 0.0
 

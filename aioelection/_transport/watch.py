@@ -13,25 +13,20 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-import random
 from collections import deque
 from collections.abc import Callable
 from typing import Self
 
 from aioelection._aio.clock import Clock
 from aioelection._aio.tasks import Tasks, first_of
-from aioelection._core.backoff import backoff
 from aioelection._core.cursors import Cursor, CursorBoard, Finding, Verdict
 from aioelection._core.facts import Changed, Connected, Disconnected, Ended, Fact, Reread
 from aioelection._core.ops import KeyEvent
-from aioelection._transport.pool import ATTEMPT, Pool
+from aioelection._transport.pool import ATTEMPT, LONGEST_PAUSE, Pool, pause_after
 from aioelection._transport.port import WatchStream
 from aioelection.errors import ElectionError, PermissionDenied, Unavailable
 
 Listener = Callable[[Fact], None]
-
-LONGEST_PAUSE = 0.3
-"""Seconds between attempts to reach anybody, at most."""
 
 PROBE = 1.0
 """Seconds of silence after which a member is asked for a sign of life; as long again without one, and it is left."""
@@ -218,12 +213,7 @@ class WatchPump:
                 failures = 0 if self._served else failures + 1
                 for watch in list(self._watches.values()):
                     watch.tell(Disconnected())
-                await asyncio.sleep(self._pause(failures))
-
-    def _pause(self, failures: int) -> float:
-        """A broken stream is replaced at once; only when everybody has failed it is waited a little."""
-        rounds = failures // len(self._pool.roster)
-        return backoff(rounds, random.random(), longest=LONGEST_PAUSE) if rounds else 0.0
+                await asyncio.sleep(pause_after(failures // len(self._pool.roster)))  # at once, while there are others
 
     def _start_over(self) -> None:
         """A new stream knows nothing: every watch is created anew, from its cursor."""
