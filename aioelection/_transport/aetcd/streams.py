@@ -33,7 +33,7 @@ class _Stream:
 
     async def _read(self) -> Any:
         response = await self._guarded(self._call.read)
-        if response is grpc.aio.EOF:  # type: ignore[attr-defined]
+        if response is grpc.aio.EOF:
             raise Unavailable(f"{self._where}: the stream was ended by etcd")
         return response
 
