@@ -106,7 +106,7 @@ def tests(session: nox.Session) -> None:
         session.error("no supported Python is here: " + ", ".join(SUPPORTED))
 
 
-WORKERS = f"--numprocesses={(os.cpu_count() or 1) + 1}"  # most tests wait most of their time
+WORKERS = f"--numprocesses={(os.cpu_count() or 1) + 2}"  # most tests wait most of their time
 
 
 def run_tests(session: nox.Session) -> None:
