@@ -38,6 +38,7 @@ from aioelection.term import Term
 from aioelection.tls import TLS
 from aioelection.transitions import Transition, Transitions
 from aioelection.txn import LeaderTxn
+from aioelection.watchdog import Watchdog
 
 __all__ = [
     "TLS",
@@ -73,6 +74,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "WatchEnd",
+    "Watchdog",
     "connect",
     "get_leader",
     "observe",

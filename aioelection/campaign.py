@@ -11,6 +11,7 @@ import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from aioelection._shell.candidate import Candidate
+from aioelection._shell.health import Health
 from aioelection._shell.seat import Seat
 from aioelection._shell.tenure import Tenure
 from aioelection.errors import ElectionError, InvalidState, LeadershipLost, LossReason
@@ -27,10 +28,11 @@ class Campaign(Coroutine[Any, Any, Term]):
     lost, and resigns when the body has ended.
     """
 
-    def __init__(self, seat: Seat, candidate: Candidate, on_loss: OnLoss) -> None:
+    def __init__(self, seat: Seat, candidate: Candidate, on_loss: OnLoss, health: Health | None) -> None:
         self._seat = seat
         self._candidate = candidate
         self._on_loss = on_loss
+        self._health = health
         self._used = False
         self._winning: Coroutine[Any, Any, Term] | None = None
         self._stay: _Stay | None = None
@@ -63,7 +65,9 @@ class Campaign(Coroutine[Any, Any, Term]):
             raise InvalidState("a campaign is used once; call campaign() again")
         self._used = True
         self._seat.check_vacant()
-        return await self._candidate.elect()
+        tenure = await self._candidate.elect()
+        tenure.health = self._health
+        return tenure
 
     # ------------------------------------------------------------------ entered
 
@@ -85,8 +89,8 @@ class _Stay:
     """The body's time inside ``async with``, and how it ends.
 
     Decided on entry to ``__aexit__``, in this order: a cancellation from outside goes first; then what the body raised
-    of itself, unchanged; then, unless losses are told by event, the loss of the term. A loss after that is taken for
-    the resignation that it has become.
+    of itself, unchanged; then, unless losses are told by event, the loss of the term, or its resignation by another
+    task. A loss after that is taken for the resignation that it has become.
     """
 
     def __init__(self, tenure: Tenure, *, cancel_on_loss: bool) -> None:
@@ -111,7 +115,7 @@ class _Stay:
             raise outer
         if error is not None and not ours:
             return False
-        if lost is not None and self._cancel_on_loss:
+        if lost is not None and (self._cancel_on_loss or lost is LossReason.RESIGNED):
             raise LeadershipLost(lost, self.tenure.term.leader_key) from None
         if refused is not None and lost is None:
             raise refused
@@ -119,7 +123,7 @@ class _Stay:
 
     def _decide(self) -> LossReason | None:
         """Why the term was lost while the body ran; ``None`` if the body's end is what ends it."""
-        self.tenure.settle()
+        self.tenure.guard.settle()
         reason = self.tenure.term.loss_reason
         self.tenure.leave_body()
         self.tenure.end(LossReason.RESIGNED)

@@ -73,6 +73,9 @@ class Client:
             hedged_requests=hub.pool.hedges,
             disproven=hub.renewals.disproven,
             reconnects=hub.renewals.reconnects + hub.watches.reconnects,
+            stalls=hub.stalls,
+            longest_stall=hub.longest_stall,
+            overruns=hub.overruns,
         )
 
     async def aclose(self) -> None:

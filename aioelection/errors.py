@@ -33,6 +33,11 @@ class LossReason(enum.Enum):
 
     EXPIRED = "expired"
     """The deadline passed before a renewal was acknowledged."""
+    STALLED = "stalled"
+    """The deadline passed while the event loop stood still, for a renewal interval or longer: something blocked it, or
+    the machine was suspended."""
+    UNHEALTHY = "unhealthy"
+    """The ``health`` callable had failed or not answered, and renewal had been stopped, until the deadline passed."""
     REVOKED = "revoked"
     """Somebody else revoked the lease, or etcd no longer knows it."""
     DELETED = "deleted"

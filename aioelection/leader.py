@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from aioelection._core.ops import KeyValue
 from aioelection._shell.hub import REQUEST_TIMEOUT
 from aioelection.client import AnyClient, as_client
 from aioelection.errors import InvalidConfiguration
+
+log = logging.getLogger("aioelection")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,12 @@ class Leader:
         """The leader that a key tells; raises ``ValueError`` if the value is no such message."""
         message = None if message_type is None else parse(kv.value, message_type)
         return cls(kv.value, kv.mod_revision, kv.create_revision, kv.lease_id, message)
+
+
+def warn_if_unleased(kv: KeyValue | None) -> None:
+    """Say so where a leader key will never expire: candidates wait until somebody deletes it."""
+    if kv is not None and kv.lease_id == 0:
+        log.warning("%r was written without a lease (mod revision %d): it never expires", kv.key, kv.mod_revision)
 
 
 def parse(value: bytes, message_type: type[Any]) -> Any:

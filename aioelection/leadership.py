@@ -10,6 +10,7 @@ from aioelection._core.campaign_times import CampaignTimes
 from aioelection._core.machine import State
 from aioelection._shell.candidate import Candidate
 from aioelection._shell.follow import LeaderWatch, WatchEnd
+from aioelection._shell.health import Health
 from aioelection._shell.seat import Seat
 from aioelection._shell.tenure import Tenure
 from aioelection.campaign import Campaign, OnLoss
@@ -23,7 +24,7 @@ from aioelection.errors import (
 )
 from aioelection.lease import Lease
 from aioelection.observe import Observer, observe
-from aioelection.run import run_for_ever
+from aioelection.run import Limiter, run_for_ever
 from aioelection.term import Term
 from aioelection.transitions import Transitions
 from aioelection.txn import LeaderTxn
@@ -125,6 +126,7 @@ class Leadership:
         wait: bool = True,
         on_loss: OnLoss = "cancel",
         lease: Lease | None = None,
+        health: Health | None = None,
     ) -> Campaign:
         """Stand for election: ``async with leadership.campaign(10, b"node-a") as term: ...``, or ``await`` it.
 
@@ -141,6 +143,9 @@ class Leadership:
             wait: wait to be elected, through outages, for ever; ``False``: a single attempt.
             on_loss: ``"cancel"`` the body, or set ``term.lost`` only (``"event"``).
             lease: a granted lease to stand on, which others may share; then resigning deletes the key alone.
+            health: called at each renewal's time, without arguments; may be a coroutine function. When it raises,
+                returns ``False`` or does not answer for a third of the TTL, renewal stops until it does; when it has
+                not by the deadline, the term is lost (``UNHEALTHY``). A service that hangs leads for 5/3 of the TTL.
 
         Raises:
             InvalidConfiguration: at the call: an argument cannot work. Awaited: etcd found a compare malformed.
@@ -159,10 +164,12 @@ class Leadership:
         compares = self._hub.transport.compares(cmps)
         if on_loss not in ("cancel", "event"):
             raise InvalidConfiguration(f'on_loss must be "cancel" or "event", not {on_loss!r}')
+        checks.optional_callable(health, "health")
         lease = lease if lease is not None else self._seat.lease
         self._check_shared(lease, ttl)
         self._seat.check_vacant()
-        return Campaign(self._seat, Candidate(self._seat, ttl, value, compares, wait=wait, lease=lease), on_loss)
+        candidate = Candidate(self._seat, ttl, value, compares, wait=wait, lease=lease)
+        return Campaign(self._seat, candidate, on_loss, health)
 
     def _check_shared(self, lease: Lease | None, ttl: int) -> None:
         if lease is None:
@@ -200,15 +207,60 @@ class Leadership:
         if reason is not None and lost:
             raise LeadershipLost(reason, self.leader_key)
 
-    async def run(self, serve: Callable[[Term], Awaitable[object]], lease_timeout: int, leader_data: Any) -> NoReturn:
+    async def run(
+        self,
+        serve: Callable[[Term], Awaitable[object]],
+        lease_timeout: int,
+        leader_data: Any,
+        *cmps: object,
+        lease: Lease | None = None,
+        health: Health | None = None,
+        limit: int | None = None,
+    ) -> NoReturn:
         """Lead whenever possible, for ever: campaign, run ``serve(term)``, and campaign again.
 
         ``serve`` is cancelled when the term is lost, and has ended before the key is given up. When it returns, the
         leadership is resigned and, after a moment, stood for again. When it raises, the leadership is resigned and the
         exception leaves ``run``. Otherwise ``run`` ends only by cancellation, or with ``InvalidState`` when the client
-        is closed, or when etcd refuses it (``PermissionDenied``, ``Unauthenticated``).
+        is closed, with ``LeaseExpired`` when the shared lease is lost, or when etcd refuses it (``PermissionDenied``,
+        ``Unauthenticated``).
+
+        Args:
+            serve: the work, called with the term.
+            lease_timeout: as for ``campaign``.
+            leader_data: as for ``campaign``.
+            cmps: as for ``campaign``.
+            lease: as for ``campaign``.
+            health: as for ``campaign``.
+            limit: after more wins than this in five minutes it stands back, with a warning in the log, until another
+                leads, or for five minutes. It counts by ``add_campaign_times``. ``None``: without limit.
         """
-        await run_for_ever(lambda: self.campaign(lease_timeout, leader_data), serve, self._hub.clock)
+        limiter = Limiter(self, self._hub.clock, checks.limit(limit))
+
+        def campaign() -> Campaign:
+            return self.campaign(lease_timeout, leader_data, *cmps, lease=lease, health=health)
+
+        await run_for_ever(campaign, serve, self._hub.clock, limiter)
+
+    async def proclaim(self, leader_data: Any) -> None:
+        """Change the value of the leader key within the term, for observers to see; the term and its token stay.
+
+        Several at once are carried out in the order of their calls.
+
+        Args:
+            leader_data: ``str``, ``bytes`` or a protobuf message.
+
+        Raises:
+            InvalidConfiguration: it is none of these, or too large.
+            NotLeader: there is no valid term, or the key was found to be another's: then the term is lost.
+            OutcomeUnknown: no answer within 5 seconds; the value may be changed or not. It may be proclaimed again.
+            Unavailable: no member could be reached, or etcd refused to write; the value is as it was.
+
+        Cancelled, the value may be changed or not.
+        """
+        value = checks.leader_data(leader_data)
+        self._hub.check_use()
+        await self._tenure().guard.proclaim(value)
 
     def leader_txn(self, *cmps: object) -> LeaderTxn:
         """A transaction that is applied only while the present term holds; see ``LeaderTxn``.

@@ -14,7 +14,7 @@ from aioelection._shell.hub import REQUEST_TIMEOUT
 from aioelection._transport.watch import Subscription
 from aioelection.client import AnyClient, Client, as_client
 from aioelection.errors import Unavailable
-from aioelection.leader import Leader, check_message_type
+from aioelection.leader import Leader, check_message_type, warn_if_unleased
 
 
 class Observer:
@@ -52,6 +52,7 @@ class Observer:
             self._news.clear()
             await self._news.wait()
         self._untold = False
+        warn_if_unleased(self._latest)
         return None if self._latest is None else Leader.of(self._latest, self._message_type)
 
     def stale_for(self) -> float:

@@ -2,28 +2,71 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from aioelection._aio.clock import Clock
+from aioelection._aio.tasks import first_of
 from aioelection._core.backoff import backoff
+from aioelection._core.campaign_times import WINDOW
 from aioelection.campaign import Campaign
 from aioelection.errors import LeadershipLost
 from aioelection.term import Term
+
+if TYPE_CHECKING:
+    from aioelection.leadership import Leadership
 
 Serve = Callable[[Term], Awaitable[object]]
 
 log = logging.getLogger("aioelection")
 
 
-async def run_for_ever(campaign: Callable[[], Campaign], serve: Serve, clock: Clock) -> NoReturn:
+async def run_for_ever(campaign: Callable[[], Campaign], serve: Serve, clock: Clock, limiter: Limiter) -> NoReturn:
     """Campaign, serve until the term is over, and stand again after a moment, so that another may go first."""
     while True:
+        await limiter.stand_back()
         try:
             async with campaign() as term:
+                limiter.won(term)
                 await serve(term)
         except LeadershipLost as loss:
             log.info("%s; standing again", loss)
         await clock.sleep(backoff(1, random.random(), first=0.2))
+
+
+class Limiter:
+    """Keeps a candidate that wins and fails again and again from being the only one that ever leads.
+
+    After PD, which gives up leading when it was elected too often within five minutes.
+    """
+
+    def __init__(self, leadership: Leadership, clock: Clock, limit: int | None) -> None:
+        self._leadership = leadership
+        self._clock = clock
+        self._limit = limit
+        self._token = 0
+
+    def won(self, term: Term) -> None:
+        """Count it."""
+        self._token = term.fencing_token
+        self._leadership.add_campaign_times()
+
+    async def stand_back(self) -> None:
+        """After more wins than allowed, wait until another leads, or for as long as wins are counted."""
+        wins = self._leadership.campaign_times_num
+        if self._limit is None or wins <= self._limit:
+            return
+        key = self._leadership.leader_key
+        log.warning("%r was won %d times in %d s, more than %d: standing back", key, wins, WINDOW, self._limit)
+        await first_of(self._another_leads(), self._clock.sleep(WINDOW))
+        self._leadership.reset_campaign_times()
+        log.info("standing for %r again", key)
+
+    async def _another_leads(self) -> None:
+        async for leader in self._leadership.observe():
+            if leader is not None and leader.create_revision != self._token:
+                return
+        await asyncio.Event().wait()  # the client was closed: standing will tell

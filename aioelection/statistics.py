@@ -41,3 +41,9 @@ class Statistics:
     """Acknowledgements that did not count, since etcd's leader had changed."""
     reconnects: int
     """Streams that were opened to replace one."""
+    stalls: int
+    """How often the event loop stood still for a renewal interval or longer while leases were held."""
+    longest_stall: float
+    """Seconds for which it stood still at most; what is below 0.05 s counts for nothing."""
+    overruns: int
+    """Bodies that still ran 0.1 s after their term was lost."""

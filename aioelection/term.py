@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from aioelection._core import checks
 from aioelection._core.deadline import Deadline
-from aioelection.errors import LossReason
+from aioelection.errors import LossReason, NotLeader
 
 _OVER = Deadline()
 """What is believed of a term that has ended: nothing."""
@@ -62,6 +63,21 @@ class Term:
     def remaining(self) -> float:
         """Seconds until the deadline, 0 if the term has ended; renewals move it."""
         return self._belief.remaining(self._now())
+
+    def ensure(self, seconds: float) -> None:
+        """Make sure that enough time is left, right before a side effect that takes up to ``seconds``.
+
+        It asks the clock alone, and promises no more than the clock can: a renewal may come or not, and a side effect
+        that takes longer than planned needs a fencing token all the same.
+
+        Raises:
+            NotLeader: the term has ended, or ends sooner than that unless it is renewed.
+            InvalidConfiguration: ``seconds`` is no positive number.
+        """
+        wanted = checks.seconds(seconds, "seconds")
+        left = self.remaining()
+        if left < wanted:
+            raise NotLeader(f"{self!r}: {left:.3f} s are left of it, not {wanted:g}")
 
     def disbelieve(self) -> None:
         """From here on ``check()`` is false. For the library: to give up a term, call ``leadership.resign()``."""

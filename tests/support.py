@@ -91,6 +91,15 @@ class Stranger:
     async def revoke(self, lease_id: int) -> None:
         await self.client.revoke_lease(lease_id)
 
+    async def leases(self) -> set[int]:
+        """The ids of all leases that etcd has."""
+        stub = aetcd.rpc.LeaseStub(self.client.channel)
+        return {each.ID for each in (await stub.LeaseLeases(aetcd.rpc.LeaseLeasesRequest(), timeout=5)).leases}
+
+    async def no_lease_but(self, before: set[int]) -> bool:
+        """Whether all leases are of those, of which some may have expired since."""
+        return await self.leases() <= before
+
     async def __aenter__(self) -> Self:
         await self.client.connect()
         return self

@@ -44,19 +44,13 @@ Call = Callable[[], Coroutine[Any, Any, None]]
 Condition = Callable[[], Any]
 
 
-async def leases(stranger: Stranger) -> set[int]:
-    """The ids of all leases that etcd has."""
-    stub = aetcd.rpc.LeaseStub(stranger.client.channel)
-    return {each.ID for each in (await stub.LeaseLeases(aetcd.rpc.LeaseLeasesRequest(), timeout=5)).leases}
-
-
 @contextlib.asynccontextmanager
 async def leaves_nothing(stranger: Stranger, key: str, within: float = 1.0) -> AsyncIterator[None]:
     """What the block has started has left neither a lease nor the key, that long after it."""
-    before = await leases(stranger)
+    before = await stranger.leases()
     yield
     deadline = time.monotonic() + within
-    while (left := (await leases(stranger) - before, await stranger.get(key))) != (set(), None):
+    while (left := (await stranger.leases() - before, await stranger.get(key))) != (set(), None):
         assert time.monotonic() < deadline, f"left: leases {left[0]}, key {left[1]}"
         await asyncio.sleep(0.01)
 
@@ -302,9 +296,9 @@ def following(leadership: Leadership) -> bool:
 
 @contextlib.asynccontextmanager
 async def only_the_leader_is_left(stranger: Stranger, leader: Leadership) -> AsyncIterator[None]:
-    before = await leases(stranger)
+    before = await stranger.leases()
     yield
-    await eventually(lambda: _equal(leases(stranger), before), within=1)
+    await eventually(lambda: stranger.no_lease_but(before), within=1)
     assert leader.check()
     assert leader.term is not None
     assert (await stranger.get(leader.leader_key)).create_revision == leader.term.fencing_token
@@ -481,13 +475,13 @@ async def test_on_a_frozen_etcd(way: Way, new_etcd: EtcdFactory) -> None:
         finally:
             etcd.members[0].resume()
         # What could not be told to etcd expires; then there is nothing in the way of standing again.
-        await eventually(lambda: _equal(leases(stranger), set()), within=TTL + 1.5)
+        await eventually(lambda: stranger.no_lease_but(set()), within=TTL + 1.5)
         everyone = [*leaderships.values(), *terms.values()]
         await eventually(lambda: {each.state for each in everyone} == {State.IDLE}, within=1)
         for leadership in everyone:
             await soon(leadership.campaign(TTL, b"again"))
             await leadership.resign()
-        assert await leases(stranger) == set()
+        assert await stranger.leases() == set()
 
 
 @each_way

@@ -57,21 +57,15 @@ class Setting:
 @pytest.fixture
 async def setting(far_client: Client, proxy: Proxy, stranger: Stranger, unique_key: str) -> AsyncIterator[Setting]:
     """Nothing of the test is left a second later."""
-    before = await leases(stranger)
+    before = await stranger.leases()
     yield Setting(Leadership(far_client, unique_key), proxy, stranger)
-    await eventually(lambda: _equal(leases(stranger), before), within=1)
+    await eventually(lambda: stranger.no_lease_but(before), within=1)
     assert await stranger.get(unique_key) is None
 
 
 @pytest.fixture
 def leadership(setting: Setting) -> Leadership:
     return setting.leadership
-
-
-async def leases(stranger: Stranger) -> set[int]:
-    """The ids of all leases that etcd has."""
-    stub = aetcd.rpc.LeaseStub(stranger.client.channel)
-    return {each.ID for each in (await stub.LeaseLeases(aetcd.rpc.LeaseLeasesRequest(), timeout=5)).leases}
 
 
 async def _equal(awaitable: Awaitable[Any], value: object) -> bool:
@@ -311,7 +305,7 @@ async def _loss_cancels(body: Body, loss: Loss, setting: Setting) -> None:
     await given_back(setting, reason)
 
 
-@each_loss
+@pytest.mark.parametrize("loss", [each for each in LOSSES if each is not resign], ids=lambda loss: loss.__name__)
 async def test_loss_by_event(loss: Loss, setting: Setting) -> None:
     """Nobody is cancelled, nothing is raised; the term tells, and the body goes on for as long as it wants."""
     async with setting.leadership.campaign(TTL, b"me", on_loss="event") as term:
@@ -324,6 +318,16 @@ async def test_loss_by_event(loss: Loss, setting: Setting) -> None:
         assert this_task().cancelling() == 0
     assert term.loss_reason is reason
     await given_back(setting, reason)
+
+
+async def test_client_closed_by_a_child_of_the_body(setting: Setting) -> None:
+    client = setting.leadership.client
+    with pytest.raises(LeadershipLost) as lost:
+        async with setting.leadership.campaign(LONG, b"me"), asyncio.timeout(3), asyncio.TaskGroup() as group:
+            group.create_task(client.aclose())
+    assert lost.value.reason is LossReason.CLOSED
+    await soon(client.aclose())
+    await given_back(setting, LossReason.CLOSED)
 
 
 async def test_loss_after_the_body_is_a_resignation(setting: Setting) -> None:
@@ -602,10 +606,13 @@ async def test_given_up_by_another_task(give_up: GiveUp, setting: Setting) -> No
 
 @each_giving_up
 @pytest.mark.parametrize("library", ["asyncio", "anyio"])
-async def test_given_up_by_a_child_of_the_body(give_up: GiveUp, library: str, setting: Setting) -> None:
+@pytest.mark.parametrize("on_loss", ["cancel", "event"])
+async def test_given_up_by_a_child_of_the_body(
+    give_up: GiveUp, on_loss: OnLoss, library: str, setting: Setting
+) -> None:
     """It is another task: the body is cancelled, and the child with it, which does not hinder the end."""
     with pytest.raises(LeadershipLost) as lost:
-        async with setting.leadership.campaign(LONG, b"me"):
+        async with setting.leadership.campaign(LONG, b"me", on_loss=on_loss):
             if library == "asyncio":
                 async with asyncio.TaskGroup() as children:
                     children.create_task(give_up(setting.leadership))
@@ -704,7 +711,7 @@ async def test_client_closed_while_the_campaign_wins(
     answered: bool, endpoint: str, stranger: Stranger, unique_key: str
 ) -> None:
     """However far it has come: it is no win, or one that is lost at once, and nothing is left."""
-    before = await leases(stranger)
+    before = await stranger.leases()
     for k in itertools.count():
         async with connect(endpoint) as client:
             leadership = Leadership(client, unique_key)
@@ -721,7 +728,7 @@ async def test_client_closed_while_the_campaign_wins(
                 await client.aclose()
             assert leadership.state is State.CLOSED
             assert term is None or term.loss_reason is LossReason.CLOSED
-            assert (await leases(stranger), await stranger.get(unique_key)) == (before, None)
+            assert await stranger.no_lease_but(before) and await stranger.get(unique_key) is None
         if not campaign.reached:
             break
     assert k > 1, "it waits for a lease and for the key"

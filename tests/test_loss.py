@@ -144,10 +144,10 @@ async def test_the_event_loop_blocked_beyond_the_lease(client: Client, stranger:
         assert not term.check(), "the first one"
         assert not leadership.check()
         await soon(term.lost.wait(), 1)
-        assert is_lost(leadership, term, LossReason.EXPIRED)
+        assert is_lost(leadership, term, LossReason.STALLED)
         with pytest.raises(LeadershipLost):
             await soon(keeping)
-    await throughout(0.3, lambda: is_lost(leadership, term, LossReason.EXPIRED))
+    await throughout(0.3, lambda: is_lost(leadership, term, LossReason.STALLED))
 
 
 async def test_a_suspend_beyond_the_lease(client: Client, unique_key: str) -> None:
@@ -160,7 +160,7 @@ async def test_a_suspend_beyond_the_lease(client: Client, unique_key: str) -> No
             assert not term.check()
             assert not leadership.check()
             await soon(term.lost.wait(), 1)
-    assert caught.value.reason is LossReason.EXPIRED
+    assert caught.value.reason is LossReason.STALLED
 
 
 async def test_a_late_acknowledgement_revives_nothing(proxy: Proxy, far_client: Client, unique_key: str) -> None:

@@ -71,6 +71,18 @@ def revision(value: object) -> int:
     return value
 
 
+def limit(value: object) -> int | None:
+    """How often something may happen; ``None``: without limit."""
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    raise InvalidConfiguration(f"limit must be None or a whole number from 1 on, not {value!r}")
+
+
+def optional_callable(value: object, name: str) -> None:
+    if value is not None and not callable(value):
+        raise InvalidConfiguration(f"{name} must be None or callable, not {value!r}")
+
+
 def text(value: object, name: str) -> str:
     if not isinstance(value, str):
         raise InvalidConfiguration(f"{name} must be str, not {value!r}")

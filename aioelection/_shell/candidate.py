@@ -41,7 +41,7 @@ from aioelection.errors import (
     OutcomeUnknown,
     Unavailable,
 )
-from aioelection.leader import Leader
+from aioelection.leader import Leader, warn_if_unleased
 from aioelection.lease import Lease
 
 log = logging.getLogger("aioelection")
@@ -83,6 +83,7 @@ class Candidate:
         self._face = lease or Lease(seat.client, seat.purpose)
         self._lease = self._face.life
         self._news = Mailbox(seat.hub.clock)
+        self._line = seat.hub.line(seat.key)
         self._swept = False
         """What an earlier campaign on the shared lease may have left is being looked for."""
         self.gone = asyncio.Event()
@@ -95,19 +96,22 @@ class Candidate:
         self._seat.candidate = self
         self._seat.move(Event.STAND)
         self._lease.attach(self)
+        if self._wait:
+            self._line.join(self)
         try:
             return self._won(await (self._until_elected() if self._wait else self._once()))
         except BaseException:
             await self._withdraw()
             raise
         finally:
+            self._line.leave(self)
             self._lease.detach(self)
             self._seat.candidate = None
             self._seat.move_if_allowed(Event.WITHDRAWN)
             self.gone.set()
 
     def interrupt(self) -> None:
-        """The client was closed."""
+        """Look up: the client was closed, or it is this candidate's turn."""
         self._news.interrupt()
 
     # ------------------------------------------------------------------ what the lease tells
@@ -155,6 +159,7 @@ class Candidate:
     async def _until_elected(self) -> int:
         failures = 0
         while True:
+            await self._turn()
             self._seat.move_if_allowed(Event.VACANT)
             try:
                 await self._have_lease()
@@ -163,20 +168,33 @@ class Candidate:
                     if isinstance(outcome, Won):
                         return outcome.token
                     failures = failures + 1 if outcome.kv is None else 0
+                    if outcome.kv is None:
+                        self._line.give_way(self)
                     await self._follow(outcome, failures)
             except (Unavailable, OutcomeUnknown) as error:
                 failures += 1
                 log.info("campaign for %r interrupted: %s", self._seat.key, error)
                 await self._news.get(self._hub.clock.now() + backoff(failures, random.random()))
 
-    async def _have_lease(self) -> None:
+    async def _turn(self) -> None:
+        """Wait until no other candidate of this client is before this one: each wakes the next when it has won."""
+        if self._line.first is self:
+            return
+        self._seat.move_if_allowed(Event.BEATEN)
+        while self._line.first is not self:
+            self._check_standing()
+            await self._news.get()
+
+    def _check_standing(self) -> None:
         if self._hub.closed:
             raise InvalidState("the client was closed")
-        if not self._lease.is_expired():
-            return
-        if not self._owns_lease:
+        if not self._owns_lease and self._lease.is_expired():
             raise LeaseExpired(f"{self._lease!r}, on which the campaign stands, is expired")
-        await self._lease.grant(self._lease_timeout)
+
+    async def _have_lease(self) -> None:
+        self._check_standing()
+        if self._lease.is_expired():
+            await self._lease.grant(self._lease_timeout)
 
     async def _stand(self) -> Won | Beaten:
         """Create the key if there is none and the compares hold."""
@@ -227,6 +245,7 @@ class Candidate:
     async def _follow(self, beaten: Beaten, failures: int) -> None:
         """Wait until it may be worth standing again: the key is gone, the lease is lost, or a compare may hold."""
         self._seat.move_if_allowed(Event.BEATEN)
+        warn_if_unleased(beaten.kv)
         self._news.clear()
         until = None if beaten.kv else self._hub.clock.now() + backoff(failures, random.random())
         with self._hub.watches.subscribe(self._seat.key, beaten.revision + 1, self._news.put):
@@ -237,6 +256,8 @@ class Candidate:
             match await self._news.get(until):
                 case Changed(event) if event.deleted or beaten.kv is None:
                     return
+                case Changed(event):
+                    warn_if_unleased(event.kv)
                 case Reread(kv, _) if (
                     kv is None or beaten.kv is None or kv.create_revision != beaten.kv.create_revision
                 ):

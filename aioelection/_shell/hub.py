@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import weakref
 from collections.abc import Coroutine
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aioelection._aio.alarm import Alarm
 from aioelection._aio.clock import Clock
 from aioelection._aio.tasks import Tasks, finish
+from aioelection._core.deadline import NEVER, renewal_interval
 from aioelection._core.endpoints import Endpoint
+from aioelection._shell.line import Line
 from aioelection._transport.caretaker import Caretaker
 from aioelection._transport.keepalive import KeepAlivePump
 from aioelection._transport.pool import Pool
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from aioelection.transitions import Closeable
 
 T = TypeVar("T")
+
+log = logging.getLogger("aioelection")
 
 _hubs: weakref.WeakSet[Hub] = weakref.WeakSet()
 
@@ -49,13 +54,19 @@ class Hub:
         self.watches = WatchPump(self.pool, self.clock)
         self.caretaker = Caretaker(self.pool, self.clock)
         self.deadlines: Alarm[LeaseLife] = Alarm(
-            self.clock, lambda lease: lease.deadline.at, lambda lease: lease.expire()
+            self.clock, lambda lease: lease.deadline.at, lambda lease: lease.expire(), self._stalled
         )
+        self.overruns = 0
+        self.stalls = 0
+        self.longest_stall = 0.0
         self.seats: weakref.WeakSet[Seat] = weakref.WeakSet()
         self.leases: weakref.WeakSet[LeaseLife] = weakref.WeakSet()
         self.iterators: weakref.WeakSet[Closeable] = weakref.WeakSet()
+        self._lines: weakref.WeakValueDictionary[bytes, Line] = weakref.WeakValueDictionary()
         self.closed = False
         self._closing: asyncio.Task[None] | None = None
+        self._vacated = asyncio.Event()
+        """Nothing is held any more."""
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks = Tasks()
@@ -77,12 +88,32 @@ class Hub:
         elif self._loop is not loop:
             raise InvalidState("the client belongs to another event loop")
 
+    def line(self, key: bytes) -> Line:
+        """Where candidates for that key wait for their turn; for as long as one of them holds it."""
+        return self._lines.setdefault(key, Line())
+
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run in a task of the hub's, out of reach of the scopes of whoever asks for it."""
         return self._tasks.start(coroutine)
 
+    def _stalled(self, seconds: float) -> None:
+        """The event loop stood still for so long while leases were held."""
+        self.longest_stall = max(self.longest_stall, seconds)
+        intervals = [renewal_interval(each.deadline.ttl) for each in self.leases if each.deadline.at > NEVER]
+        if intervals and seconds >= min(intervals):
+            self.stalls += 1
+            log.warning(
+                "the event loop stood still for %.2f s, longer than the %.2f s from one renewal to the next:"
+                " something blocks it, or the machine was suspended",
+                seconds,
+                min(intervals),
+            )
+
     async def aclose(self) -> None:
-        """End every term and every wait, give up what is held, and close all connections; idempotent."""
+        """End every term and every wait, give up what is held, and close all connections; idempotent.
+
+        Cancelled while it waits for bodies, it goes on by itself: the caller may be what such a body waits for.
+        """
         if os.getpid() != self._pid:
             return  # all of it is the parent's: a child that unwinds leaves it alone
         self.check_place()
@@ -91,6 +122,7 @@ class Hub:
             self._closing = asyncio.ensure_future(self._close(asyncio.current_task()))
         elif any(seat.in_body for seat in self.seats):
             return  # the closing waits for the caller
+        await self._vacated.wait()
         await finish(self._closing)
 
     async def _close(self, caller: asyncio.Task[Any] | None) -> None:
@@ -98,7 +130,13 @@ class Hub:
         for seat in seats:
             seat.client_closed()
         await self.watches.aclose()
-        await asyncio.gather(*(seat.vacated(caller) for seat in seats))
+        try:
+            await asyncio.gather(*(seat.vacated(caller) for seat in seats))
+        finally:
+            self._vacated.set()
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
         for iterator in list(self.iterators):
             iterator.close()
         for lease in list(self.leases):

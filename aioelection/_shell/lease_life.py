@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from aioelection._aio.tasks import finish
-from aioelection._core.deadline import Deadline
+from aioelection._core.deadline import Deadline, renewal_interval
 from aioelection._shell.hub import CLEAN_UP, REQUEST_TIMEOUT, Hub
 from aioelection._shell.orphans import sweep
 from aioelection._transport.port import LeaseExists
@@ -179,7 +179,8 @@ class LeaseLife:
 
     def expire(self) -> None:
         """The deadline has passed."""
-        self._end(LossReason.EXPIRED)
+        stalled = self._hub.deadlines.behind() >= renewal_interval(self.deadline.ttl)
+        self._end(LossReason.STALLED if stalled else LossReason.EXPIRED)
 
     def client_closed(self) -> None:
         """Nothing renews it any more, and nobody is told of its deadline."""

@@ -9,15 +9,18 @@ so that the loss can tell.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from aioelection._aio.tasks import finish
-from aioelection._core.facts import Changed, Ended, Fact, Reread
+from aioelection._core.deadline import renewal_interval
 from aioelection._core.machine import Event
 from aioelection._core.ops import Delete, Get, GetResult, KeyValue, Txn, created_at, held_by
+from aioelection._shell.guard import KeyGuard
+from aioelection._shell.health import Health, HealthProbe
 from aioelection._shell.hub import CLEAN_UP
 from aioelection.errors import (
     ElectionError,
@@ -33,8 +36,11 @@ from aioelection.term import Term
 if TYPE_CHECKING:
     from aioelection._shell.seat import Seat
 
-EXPLANATION = 0.05
-"""Seconds that are spent on telling a revoked lease from a deleted key; ``check()`` is false meanwhile."""
+PAUSE = 0.1
+"""Seconds from one bad answer to the next question whether the application is well."""
+
+OVERRUN = 0.1
+"""Seconds for which a body may go on after a loss before that is reported."""
 
 _EVENTS = {LossReason.RESIGNED: Event.RESIGN, LossReason.CLOSED: Event.CLOSE}
 
@@ -59,12 +65,17 @@ class Tenure:
         self._empty = asyncio.Event()
         """The body has ended."""
         self._scope: anyio.CancelScope | None = None
+        self._cancel_on_loss = True
         self._unkept = asyncio.Event()
         """Set when there is nothing left to renew for: the term is lost, or is being released."""
         self.resigned_within = False
         """The body itself gave up the term."""
-        self._doomed = False
-        """The key is known to be gone, and only the reason is still being asked for."""
+        self.health: Health | None = None
+        """What tells whether the application is well, where it was given."""
+        self._sick = False
+        """It is not well, and renewal has stopped."""
+        self._overrunning = False
+        self.guard = KeyGuard(self._hub, self.term, self.lease, self.end)
         self.lease.attach(self)
 
     # ------------------------------------------------------------------ what the lease tells
@@ -78,24 +89,29 @@ class Tenure:
         return True
 
     def lease_ended(self, reason: LossReason) -> None:
+        if self._sick and reason is LossReason.EXPIRED:
+            reason = LossReason.UNHEALTHY
         self.end(reason)
+        self._watch_overrun()
         self._release_over()
 
     def lease_suspended(self) -> None:
         self._seat.move_if_allowed(Event.SUSPEND, term=self.term)
 
     def lease_resumed(self) -> None:
-        self._seat.move_if_allowed(Event.RESUME, term=self.term)
+        if not self._sick:
+            self._seat.move_if_allowed(Event.RESUME, term=self.term)
 
     # ------------------------------------------------------------------ the body of ``async with``
 
     def enter_body(self, scope: anyio.CancelScope, *, cancel_on_loss: bool) -> None:
         """The current task is about to run the body inside ``scope``."""
         self.body = asyncio.current_task()
-        self._scope = scope if cancel_on_loss else None
+        self._scope = scope
+        self._cancel_on_loss = cancel_on_loss
         self._hub.spawn(self.keep())
-        if self._scope is not None and self.term.loss_reason is not None:
-            self._scope.cancel()
+        if self.term.loss_reason is not None:
+            self._stop_body(self.term.loss_reason)
 
     def leave_body(self) -> None:
         self.body = self._scope = None
@@ -117,15 +133,31 @@ class Tenure:
         self._seat.move_if_allowed(_EVENTS.get(reason, Event.LOST), reason, self.term)
         if reason is not LossReason.RESIGNED:
             self._unkept.set()
+            self._watch_overrun()
         self.resigned_within = reason is LossReason.RESIGNED and self.in_body
-        if self._scope is not None and not self.resigned_within:
-            self._scope.cancel()
+        self._stop_body(reason)
         log.log(logging.INFO if reason is LossReason.RESIGNED else logging.WARNING, "%r", self.term)
 
-    def settle(self) -> None:
-        """What is decided is decided now: if the key is known to be gone, the reason is not waited for."""
-        if self._doomed:
-            self.end(LossReason.DELETED)
+    def _stop_body(self, reason: LossReason) -> None:
+        """Cancel the body; one that is told of losses by event ends itself, but not so that another task can resign."""
+        told_by_event = reason is not LossReason.RESIGNED and not self._cancel_on_loss
+        if self._scope is not None and not self.resigned_within and not told_by_event:
+            self._scope.cancel()
+
+    def _watch_overrun(self) -> None:
+        if self.body is not None and not self._overrunning:
+            self._overrunning = True
+            self._hub.spawn(self._report_overrun())
+
+    async def _report_overrun(self) -> None:
+        """While the body goes on, its key is not released; but it may be gone already."""
+        began = self._hub.clock.now()
+        if await self._hub.clock.wait(self._empty, began + OVERRUN):
+            return
+        self._hub.overruns += 1
+        log.error("%r: its body still runs; another may lead", self.term)
+        await self._empty.wait()
+        log.error("%r: its body ended %.1f s after the loss", self.term, self._hub.clock.now() - began)
 
     def forked(self) -> None:
         """In the child of a fork. Its copy of the loop may not run: nobody is woken."""
@@ -138,52 +170,43 @@ class Tenure:
         """Renew the lease and guard the key until the term is lost, or its release begins."""
         async with anyio.create_task_group() as group:
             group.start_soon(self._renew)
-            group.start_soon(self._guard)
+            group.start_soon(self.guard.watch, self._unkept)
             await self._unkept.wait()
             group.cancel_scope.cancel()
 
     async def _renew(self) -> None:
         try:
-            await self.lease.keep_alive()
+            if self.health is None:
+                await self.lease.keep_alive()
+            else:
+                await self._renew_while_well(self.health)
         except (LeaseExpired, InvalidState):
             return  # the lease, or the client, has told this tenure already
 
-    async def _guard(self) -> None:
-        """The lease can be alive while the key is not ours: a renewal alone would never tell."""
-        with self._hub.watches.subscribe(self.term.leader_key, self.term.fencing_token + 1, self._told):
-            await self._unkept.wait()
+    async def _renew_while_well(self, health: Health) -> None:
+        """Ask at each renewal's time, and for no longer than that; not well at the deadline, the term is lost."""
+        interval = renewal_interval(self.lease.deadline.ttl)
+        with contextlib.closing(HealthProbe(health)) as probe:
+            while self.term.loss_reason is None:
+                with self.lease.kept():
+                    while await probe.well(interval):
+                        await self._hub.clock.sleep(interval)
+                self._sick = True
+                log.warning("%r: not well: renewal has stopped", self.term)
+                self.lease_suspended()
+                if not await self._recovers(probe, interval):
+                    self.end(LossReason.UNHEALTHY)
+                self._sick = False
+                self.lease_resumed()
 
-    def _told(self, fact: Fact) -> None:
-        match fact:
-            case Changed(event):
-                if event.deleted:
-                    self._key_gone()
-                elif not self._doomed:  # else it is a rival's, who has won since
-                    self.end(LossReason.OVERWRITTEN)
-            case Reread(kv, _):
-                if kv is None or kv.create_revision != self.term.fencing_token:
-                    self._key_gone()
-                elif kv.lease_id != self.lease.id:
-                    self.end(LossReason.OVERWRITTEN)
-            case Ended(error):
-                self.end(LossReason.CLOSED if error is None else LossReason.REFUSED)
-
-    def _key_gone(self) -> None:
-        if not self._doomed:
-            self._doomed = True
-            self.term.disbelieve()
-            self._hub.spawn(self._explain())
-
-    async def _explain(self) -> None:
-        """A deleted key and a revoked lease look alike in a watch; whoever investigates wants to know."""
-        try:
-            info = await self._hub.pool.lease_info(self.lease.id, timeout=EXPLANATION)
-        except ElectionError:
-            self.end(LossReason.DELETED)
-            return
-        if info.ttl <= 0:
-            self.lease.gone()
-        self.end(LossReason.DELETED)
+    async def _recovers(self, probe: HealthProbe, interval: float) -> bool:
+        """Whether the application is well again before the deadline, as it was when renewal stopped."""
+        clock, deadline = self._hub.clock, self.lease.deadline.at
+        while (left := deadline - clock.now()) > 0:
+            if await probe.well(min(interval, left)):
+                return True
+            await clock.sleep(min(PAUSE, left))
+        return False
 
     # ------------------------------------------------------------------ the release
 
