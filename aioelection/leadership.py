@@ -164,7 +164,8 @@ class Leadership:
         compares = self._hub.transport.compares(cmps)
         if on_loss not in ("cancel", "event"):
             raise InvalidConfiguration(f'on_loss must be "cancel" or "event", not {on_loss!r}')
-        checks.optional_callable(health, "health")
+        if health is not None:
+            checks.function(health, "health")
         lease = lease if lease is not None else self._seat.lease
         self._check_shared(lease, ttl)
         self._seat.check_vacant()
@@ -235,6 +236,7 @@ class Leadership:
             limit: after more wins than this in five minutes it stands back, with a warning in the log, until another
                 leads, or for five minutes. It counts by ``add_campaign_times``. ``None``: without limit.
         """
+        checks.function(serve, "serve")
         limiter = Limiter(self, self._hub.clock, checks.limit(limit))
 
         def campaign() -> Campaign:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
@@ -69,4 +68,4 @@ class Limiter:
         async for leader in self._leadership.observe():
             if leader is not None and leader.create_revision != self._token:
                 return
-        await asyncio.Event().wait()  # the client was closed: standing will tell
+        # The client was closed: standing tells so.

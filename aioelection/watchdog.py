@@ -47,8 +47,7 @@ class Watchdog:
     def __init__(self, term: Term, act: Callable[[Term], object] = end_process, *, grace: float = 0.25) -> None:
         if not isinstance(term, Term):
             raise InvalidConfiguration(f"term must be a Term, not {term!r}")
-        if not callable(act):
-            raise InvalidConfiguration(f"act must be callable, not {act!r}")
+        checks.function(act, "act")
         self._term = term
         self._act = act
         self._grace = checks.seconds(grace, "grace")

@@ -168,3 +168,8 @@ async def test_its_arguments_are_checked_before_anything_is_sent(client: Client,
         await leadership.run(service.serve, 0, b"data")
     with pytest.raises(InvalidConfiguration, match="leader_data"):
         await leadership.run(service.serve, 60, 5)
+    with pytest.raises(InvalidConfiguration, match="limit must be None or a whole number from 1 on, not 0"):
+        await leadership.run(service.serve, 60, b"data", limit=0)
+    not_callable: Any = None
+    with pytest.raises(InvalidConfiguration, match="serve must be callable, not None"):
+        await leadership.run(not_callable, 60, b"data")

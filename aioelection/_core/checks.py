@@ -78,9 +78,9 @@ def limit(value: object) -> int | None:
     raise InvalidConfiguration(f"limit must be None or a whole number from 1 on, not {value!r}")
 
 
-def optional_callable(value: object, name: str) -> None:
-    if value is not None and not callable(value):
-        raise InvalidConfiguration(f"{name} must be None or callable, not {value!r}")
+def function(value: object, name: str) -> None:
+    if not callable(value):
+        raise InvalidConfiguration(f"{name} must be callable, not {value!r}")
 
 
 def text(value: object, name: str) -> str:

@@ -47,6 +47,8 @@ def test_no_check_raises_anything_else(value: object) -> None:
         checks.revision,
         lambda v: checks.seconds(v, "patience"),
         lambda v: checks.text(v, "purpose"),
+        checks.limit,
+        lambda v: checks.function(v, "health"),
     ):
         try:
             check(value)
@@ -202,3 +204,18 @@ def test_text_of_another_type_is_refused(value: object) -> None:
     message = refusal(checks.text, value, "purpose")
     assert "purpose must be str" in message
     assert repr(value) in message
+
+
+@pytest.mark.parametrize("value", [None, 1, 3, 10**9])
+def test_a_limit_is_a_number_or_none(value: object) -> None:
+    assert checks.limit(value) == value
+
+
+@pytest.mark.parametrize("value", [0, -1, True, 1.0, "3"])
+def test_what_is_no_limit(value: object) -> None:
+    assert repr(value) in refusal(checks.limit, value)
+
+
+def test_a_function_can_be_called() -> None:
+    checks.function(print, "health")
+    assert refusal(checks.function, 7, "health") == "health must be callable, not 7"
