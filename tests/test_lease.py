@@ -94,7 +94,7 @@ async def test_a_renewal_acknowledged_after_the_deadline_revives_nothing(proxy: 
             await soon(keeping)
     assert lease.is_expired()
     assert not term.check()
-    assert term.loss_reason is LossReason.EXPIRED
+    assert term.loss_reason is LossReason.STALLED
     await throughout(0.3, lambda: lease.is_expired() and not term.check())
     await lease.close()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Mapping
-from typing import Any
 
 import pytest
 
@@ -19,13 +18,12 @@ class Names:
 
     def __init__(self) -> None:
         self.known: Mapping[str, list[str] | Exception] = {}
-        self.asked: list[tuple[str, int, int]] = []
+        self.asked: list[tuple[str, int]] = []
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
-    async def getaddrinfo(self, _: object, host: str, port: int, **options: int) -> list[tuple[object, ...]]:
-        """As the event loop has it, which is its first argument."""
-        self.asked.append((host, port, options["type"]))
+    async def look_up(self, host: str, port: int) -> list[tuple[object, ...]]:
+        self.asked.append((host, port))
         await self.may_answer.wait()
         found = self.known[host]
         if isinstance(found, Exception):
@@ -41,11 +39,7 @@ class Names:
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> Names:
     names = Names()
-
-    async def look_up(*arguments: Any, **options: Any) -> list[tuple[object, ...]]:
-        return await names.getaddrinfo(*arguments, **options)
-
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", look_up)
+    monkeypatch.setattr("aioelection._aio.resolve.look_up", names.look_up)
     return names
 
 
@@ -54,7 +48,7 @@ async def test_each_of_several_addresses_is_an_endpoint(names: Names) -> None:
     found = await resolved([Endpoint("etcd", 2380, secure=True)])
     assert found == tuple(Endpoint("etcd", 2380, True, each) for each in ("10.0.0.1", "10.0.0.2", "2001:db8::7"))
     assert [each.target for each in found] == ["ipv4:10.0.0.1:2380", "ipv4:10.0.0.2:2380", "ipv6:[2001:db8::7]:2380"]
-    assert names.asked == [("etcd", 2380, socket.SOCK_STREAM)]
+    assert names.asked == [("etcd", 2380)]
 
 
 @pytest.mark.parametrize("addresses", [["10.0.0.1"], ["10.0.0.1", "10.0.0.1"], []])

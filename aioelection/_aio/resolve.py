@@ -7,6 +7,7 @@ import ipaddress
 import socket
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from aioelection._core.endpoints import Endpoint
 
@@ -17,11 +18,16 @@ async def resolved(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
     return tuple(dict.fromkeys(each for addresses in found for each in addresses))
 
 
+async def look_up(host: str, port: int) -> list[tuple[Any, ...]]:
+    """What the system's resolver knows."""
+    return [*await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
 async def _addresses(endpoint: Endpoint) -> list[Endpoint]:
     if _is_address(endpoint.host):
         return [endpoint]
     try:
-        told = await asyncio.get_running_loop().getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+        told = await look_up(endpoint.host, endpoint.port)
     except (OSError, UnicodeError):  # UnicodeError: no name that IDNA knows
         return [endpoint]  # gRPC tries again, and says what is wrong
     addresses = list(dict.fromkeys(str(address[0]) for *_, address in told))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Sequence
+from subprocess import DEVNULL, PIPE, Popen
 
 from aioelection.embedded._uncancelled import uncancelled
 from aioelection.errors import ElectionError
@@ -36,16 +36,17 @@ def environment() -> dict[str, str]:
 
 async def run(argv: Sequence[str]) -> tuple[int, str, str]:
     """The exit status, standard output and standard error. Cancelled: the command is killed."""
-    process = await asyncio.create_subprocess_exec(*argv, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environment())
+    # Not a subprocess of the event loop's: uvloop's forks, and a fork with gRPC loaded may crash the child.
+    process = Popen(argv, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environment())  # noqa: ASYNC220 (milliseconds)
+    communicating = asyncio.ensure_future(asyncio.to_thread(process.communicate))
     try:
-        output, errors = await process.communicate()
+        output, errors = await asyncio.shield(communicating)
     finally:
-        if process.returncode is None:
-            await uncancelled(_kill(process))
-    assert process.returncode is not None
+        if not communicating.done():
+            await uncancelled(_kill(process, communicating))
     return process.returncode, output.decode(errors="replace"), errors.decode(errors="replace")
 
 
-async def _kill(process: Process) -> None:
+async def _kill(process: Popen[bytes], communicating: asyncio.Future[tuple[bytes, bytes]]) -> None:
     process.kill()
-    await process.communicate()
+    await communicating

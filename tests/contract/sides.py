@@ -16,6 +16,7 @@ from aioelection._transport.aetcd import AetcdTransport
 from aioelection._transport.port import Connection, KeepAliveStream, Overloaded, Transport, TxnReply, WatchStream
 from aioelection.embedded import Etcd
 from aioelection.testing import MemoryEtcd
+from tests.support import freeze
 
 TIMEOUT = 5.0
 QUOTA = 2_000_000
@@ -94,7 +95,7 @@ class Side(ABC):
     async def start(self, number: int) -> None: ...
 
     @abstractmethod
-    def pause(self, number: int) -> None: ...
+    async def pause(self, number: int) -> None: ...
 
     @abstractmethod
     def resume(self, number: int) -> None: ...
@@ -133,7 +134,7 @@ class MemorySide(Side):
     async def start(self, number: int) -> None:
         self.etcd.start(self.etcd.members[number])
 
-    def pause(self, number: int) -> None:
+    async def pause(self, number: int) -> None:
         self.etcd.pause(self.etcd.members[number])
 
     def resume(self, number: int) -> None:
@@ -191,8 +192,8 @@ class RealSide(Side):
     async def start(self, number: int) -> None:
         await self._cluster.members[number].start()
 
-    def pause(self, number: int) -> None:
-        self._cluster.members[number].pause()
+    async def pause(self, number: int) -> None:
+        await freeze(self._cluster.members[number])
 
     def resume(self, number: int) -> None:
         self._cluster.members[number].resume()

@@ -69,7 +69,7 @@ async def test_a_frozen_follower_answers_nothing_and_the_others_go_on(new_side: 
         watch = await side.watch(frozen)
         await watch.create(side.key, 0)
         assert (await watch.receive()).created
-        side.pause(frozen)
+        await side.pause(frozen)
         since = time()
         with pytest.raises(Unavailable):
             await read(side, frozen, 0.5)
@@ -90,7 +90,7 @@ async def test_a_frozen_leader_is_replaced_and_follows_when_it_goes_on(new_side:
         old = await side.leader()
         other = (old + 1) % 3
         term = (await read(side, other)).header.raft_term
-        side.pause(old)
+        await side.pause(old)
         since = time()
         reply = await answered(side, other)
         assert 0.9 <= time() - since <= 5
@@ -111,7 +111,7 @@ async def test_a_renewal_that_a_follower_forwarded_to_a_frozen_leader_blocks_its
         stream = await side.keep_alive(follower)
         await stream.send(lease)
         assert (await stream.receive()).ttl == 60
-        side.pause(old)
+        await side.pause(old)
         await stream.send(lease)
         await asyncio.sleep(4)  # there is a new leader
         fresh = await side.keep_alive(follower)
@@ -153,7 +153,7 @@ async def test_without_a_quorum_requests_hang_and_streams_are_ended(new_side: Ne
         assert (await watch.receive()).created
         others = [number for number in range(3) if number != survivor]
         for number in others:
-            side.pause(number)
+            await side.pause(number)
         since = time()
         await asyncio.sleep(0.2)  # a signal takes a moment
         with pytest.raises(Unavailable):
