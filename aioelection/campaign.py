@@ -66,7 +66,8 @@ class Campaign(Coroutine[Any, Any, Term]):
         self._used = True
         self._seat.check_vacant()
         tenure = await self._candidate.elect()
-        tenure.health = self._health
+        if self._health is not None:
+            tenure.renew_while_well(self._health)
         return tenure
 
     # ------------------------------------------------------------------ entered
@@ -122,12 +123,12 @@ class _Stay:
         return True
 
     def _decide(self) -> LossReason | None:
-        """Why the term was lost while the body ran; ``None`` if the body's end is what ends it."""
+        """Why the term was lost while the body ran; ``None`` if the body's end, or its own resignation, ended it."""
         self.tenure.guard.settle()
         reason = self.tenure.term.loss_reason
-        self.tenure.leave_body()
+        resigned = self.tenure.leave_body()
         self.tenure.end(LossReason.RESIGNED)
-        return None if self.tenure.resigned_within else reason
+        return None if resigned else reason
 
     async def _leave_scope(self, error: BaseException | None) -> tuple[BaseException | None, bool]:
         """Leave the body's scope; return the error, and whether it is the cancellation that we asked for.

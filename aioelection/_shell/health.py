@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from aioelection._core.deadline import renewal_interval
+
+if TYPE_CHECKING:
+    from aioelection._aio.clock import Clock
+    from aioelection._shell.lease_life import LeaseLife
 
 Health = Callable[[], Awaitable[object] | object]
 """Called in the event loop: ``False``, an exception, or no answer in time means that the service is not well."""
+
+PAUSE = 0.1
+"""Seconds from one bad answer to the next question."""
 
 log = logging.getLogger("aioelection")
 
@@ -43,3 +54,41 @@ class HealthProbe:
             log.warning("health failed: %r", error)
             return False
         return answer is not False
+
+
+class RenewalWhileWell:
+    """Keeps a lease alive for as long as the application is well: it is asked at each renewal's time."""
+
+    def __init__(self, clock: Clock, lease: LeaseLife, health: Health, changed: Callable[[bool], None]) -> None:
+        self._clock = clock
+        self._lease = lease
+        self._health = health
+        self._changed = changed
+        self.stopped = False
+        """The application is not well, and renewal has stopped."""
+
+    async def run(self) -> None:
+        """Returns when the application was not well until the deadline, as it was when renewal stopped."""
+        interval = renewal_interval(self._lease.deadline.ttl)
+        with contextlib.closing(HealthProbe(self._health)) as probe:
+            while True:
+                with self._lease.kept():
+                    while await probe.well(interval):
+                        await self._clock.sleep(interval)
+                self._stop(True)
+                if not await self._recovers(probe, interval):
+                    return
+                self._stop(False)
+
+    def _stop(self, stopped: bool) -> None:
+        self.stopped = stopped
+        log.warning("%r: renewal has stopped: not well" if stopped else "%r: renewed again: well", self._lease)
+        self._changed(not stopped)
+
+    async def _recovers(self, probe: HealthProbe, interval: float) -> bool:
+        deadline = self._lease.deadline.at
+        while (left := deadline - self._clock.now()) > 0:
+            if await probe.well(min(interval, left)):
+                return True
+            await self._clock.sleep(min(PAUSE, left))
+        return False

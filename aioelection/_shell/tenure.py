@@ -9,18 +9,17 @@ so that the loss can tell.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from aioelection._aio.tasks import finish
-from aioelection._core.deadline import renewal_interval
 from aioelection._core.machine import Event
 from aioelection._core.ops import Delete, Get, GetResult, KeyValue, Txn, created_at, held_by
+from aioelection._shell.body import Body
 from aioelection._shell.guard import KeyGuard
-from aioelection._shell.health import Health, HealthProbe
+from aioelection._shell.health import Health, RenewalWhileWell
 from aioelection._shell.hub import CLEAN_UP
 from aioelection.errors import (
     ElectionError,
@@ -35,12 +34,6 @@ from aioelection.term import Term
 
 if TYPE_CHECKING:
     from aioelection._shell.seat import Seat
-
-PAUSE = 0.1
-"""Seconds from one bad answer to the next question whether the application is well."""
-
-OVERRUN = 0.1
-"""Seconds for which a body may go on after a loss before that is reported."""
 
 _EVENTS = {LossReason.RESIGNED: Event.RESIGN, LossReason.CLOSED: Event.CLOSE}
 
@@ -57,24 +50,14 @@ class Tenure:
         self.lease = lease.life
         self.owns_lease = owns_lease
         self.term = Term(seat.key, value, token, lease.life.deadline, seat.hub.clock.now)
-        self.body: asyncio.Task[Any] | None = None
-        """The task that runs the body of ``async with``, until the body has ended."""
+        self.body: Body | None = None
+        """That of ``async with``, while it runs."""
         self.released = asyncio.Event()
         """The key is gone, or will go by itself: nothing of this term needs care any more."""
         self._releasing = asyncio.Lock()
-        self._empty = asyncio.Event()
-        """The body has ended."""
-        self._scope: anyio.CancelScope | None = None
-        self._cancel_on_loss = True
         self._unkept = asyncio.Event()
         """Set when there is nothing left to renew for: the term is lost, or is being released."""
-        self.resigned_within = False
-        """The body itself gave up the term."""
-        self.health: Health | None = None
-        """What tells whether the application is well, where it was given."""
-        self._sick = False
-        """It is not well, and renewal has stopped."""
-        self._overrunning = False
+        self._while_well: RenewalWhileWell | None = None
         self.guard = KeyGuard(self._hub, self.term, self.lease, self.end)
         self.lease.attach(self)
 
@@ -89,42 +72,43 @@ class Tenure:
         return True
 
     def lease_ended(self, reason: LossReason) -> None:
-        if self._sick and reason is LossReason.EXPIRED:
+        if self._unwell and reason is LossReason.EXPIRED:
             reason = LossReason.UNHEALTHY
         self.end(reason)
-        self._watch_overrun()
+        if self.body is not None:
+            self.body.is_overdue()
         self._release_over()
 
     def lease_suspended(self) -> None:
         self._seat.move_if_allowed(Event.SUSPEND, term=self.term)
 
     def lease_resumed(self) -> None:
-        if not self._sick:
+        if not self._unwell:
             self._seat.move_if_allowed(Event.RESUME, term=self.term)
 
     # ------------------------------------------------------------------ the body of ``async with``
 
     def enter_body(self, scope: anyio.CancelScope, *, cancel_on_loss: bool) -> None:
         """The current task is about to run the body inside ``scope``."""
-        self.body = asyncio.current_task()
-        self._scope = scope
-        self._cancel_on_loss = cancel_on_loss
         self._hub.spawn(self.keep())
-        if self.term.loss_reason is not None:
-            self._stop_body(self.term.loss_reason)
+        self.body = Body(self._hub, self.term, scope, cancel_on_loss=cancel_on_loss)
 
-    def leave_body(self) -> None:
-        self.body = self._scope = None
-        self._empty.set()
+    def leave_body(self) -> bool:
+        """The body has ended; whether it had given up the term itself."""
+        assert self.body is not None
+        body, self.body = self.body, None
+        body.leave()
+        return body.resigned
 
     @property
     def in_body(self) -> bool:
-        return self.body is not None and self.body is asyncio.current_task()
+        """Whether the current task runs the body."""
+        return self.body is not None and self.body.runs_in(asyncio.current_task())
 
     # ------------------------------------------------------------------ the end
 
     def end(self, reason: LossReason) -> None:
-        """End the term, once; a later reason does not count. A body that ends its own term is not cancelled."""
+        """End the term, once; a later reason does not count."""
         if self.term.loss_reason is not None:
             return
         self.term.disbelieve()
@@ -133,31 +117,9 @@ class Tenure:
         self._seat.move_if_allowed(_EVENTS.get(reason, Event.LOST), reason, self.term)
         if reason is not LossReason.RESIGNED:
             self._unkept.set()
-            self._watch_overrun()
-        self.resigned_within = reason is LossReason.RESIGNED and self.in_body
-        self._stop_body(reason)
+        if self.body is not None:
+            self.body.stop(reason)
         log.log(logging.INFO if reason is LossReason.RESIGNED else logging.WARNING, "%r", self.term)
-
-    def _stop_body(self, reason: LossReason) -> None:
-        """Cancel the body; one that is told of losses by event ends itself, but not so that another task can resign."""
-        told_by_event = reason is not LossReason.RESIGNED and not self._cancel_on_loss
-        if self._scope is not None and not self.resigned_within and not told_by_event:
-            self._scope.cancel()
-
-    def _watch_overrun(self) -> None:
-        if self.body is not None and not self._overrunning:
-            self._overrunning = True
-            self._hub.spawn(self._report_overrun())
-
-    async def _report_overrun(self) -> None:
-        """While the body goes on, its key is not released; but it may be gone already."""
-        began = self._hub.clock.now()
-        if await self._hub.clock.wait(self._empty, began + OVERRUN):
-            return
-        self._hub.overruns += 1
-        log.error("%r: its body still runs; another may lead", self.term)
-        await self._empty.wait()
-        log.error("%r: its body ended %.1f s after the loss", self.term, self._hub.clock.now() - began)
 
     def forked(self) -> None:
         """In the child of a fork. Its copy of the loop may not run: nobody is woken."""
@@ -176,37 +138,27 @@ class Tenure:
 
     async def _renew(self) -> None:
         try:
-            if self.health is None:
+            if self._while_well is None:
                 await self.lease.keep_alive()
             else:
-                await self._renew_while_well(self.health)
+                await self._while_well.run()
+                self.end(LossReason.UNHEALTHY)
         except (LeaseExpired, InvalidState):
             return  # the lease, or the client, has told this tenure already
 
-    async def _renew_while_well(self, health: Health) -> None:
-        """Ask at each renewal's time, and for no longer than that; not well at the deadline, the term is lost."""
-        interval = renewal_interval(self.lease.deadline.ttl)
-        with contextlib.closing(HealthProbe(health)) as probe:
-            while self.term.loss_reason is None:
-                with self.lease.kept():
-                    while await probe.well(interval):
-                        await self._hub.clock.sleep(interval)
-                self._sick = True
-                log.warning("%r: not well: renewal has stopped", self.term)
-                self.lease_suspended()
-                if not await self._recovers(probe, interval):
-                    self.end(LossReason.UNHEALTHY)
-                self._sick = False
-                self.lease_resumed()
+    def renew_while_well(self, health: Health) -> None:
+        """Have renewals depend on the application from now on."""
+        self._while_well = RenewalWhileWell(self._hub.clock, self.lease, health, self._health_changed)
 
-    async def _recovers(self, probe: HealthProbe, interval: float) -> bool:
-        """Whether the application is well again before the deadline, as it was when renewal stopped."""
-        clock, deadline = self._hub.clock, self.lease.deadline.at
-        while (left := deadline - clock.now()) > 0:
-            if await probe.well(min(interval, left)):
-                return True
-            await clock.sleep(min(PAUSE, left))
-        return False
+    @property
+    def _unwell(self) -> bool:
+        return self._while_well is not None and self._while_well.stopped
+
+    def _health_changed(self, well: bool) -> None:
+        if well:
+            self.lease_resumed()
+        else:
+            self.lease_suspended()
 
     # ------------------------------------------------------------------ the release
 
@@ -267,8 +219,8 @@ class Tenure:
 
     async def body_ended(self) -> None:
         """Wait until the body has ended, unless it is the caller's own."""
-        if not self.in_body and self.body is not None:
-            await self._empty.wait()
+        if self.body is not None and not self.in_body:
+            await self.body.ended.wait()
 
     async def delete_key(self) -> KeyValue | None:
         """Delete the key if it is still this term's; if it is not, return what stands there instead."""
@@ -293,7 +245,7 @@ class Tenure:
 
     async def vacated(self, caller: asyncio.Task[Any] | None) -> None:
         """On the client's closing: let the body end while the lease lives, then release."""
-        if self.body is not None and self.body is not caller:
+        if self.body is not None and not self.body.runs_in(caller):
             with anyio.move_on_after(self.lease.remaining()):
-                await self._empty.wait()
+                await self.body.ended.wait()
         await self.release_or_leave()
