@@ -80,8 +80,8 @@ class Observer:
             except Unavailable:
                 continue
             if self._subscription is None and self._ended is None:
-                self._subscribe(reply.header.revision + 1)
                 self._told(Reread(reply.result.kv, reply.header.revision))
+                self._subscribe(reply.header.revision + 1)  # second: it may tell at once what came since
             return
 
     def _subscribe(self, next_revision: int) -> None:

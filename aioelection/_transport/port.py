@@ -84,6 +84,8 @@ class LeaseInfo:
 class Status:
     header: Header
     version: str
+    leaderless: bool
+    """Whether the member says that it knows no leader; it may not be allowed to say."""
 
 
 @dataclass(frozen=True, slots=True)

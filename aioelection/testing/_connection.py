@@ -74,7 +74,7 @@ class MemoryConnection:
 
     async def status(self, *, timeout: float) -> Status:
         def status() -> Status:
-            return Status(self._member.header(), VERSION)
+            return Status(self._member.header(), VERSION, self._cluster.leaderless(self._member))
 
         return await self._call("status", status, timeout, local=True)
 

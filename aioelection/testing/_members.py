@@ -338,6 +338,10 @@ class Cluster:
             member.orphaned_since = self.loop.time()
             member.orphaned = self.loop.call_later(ORPHANED, self._end_streams, member)
 
+    def leaderless(self, member: Member) -> bool:
+        """Whether a member has noticed that it is out of touch with a leader."""
+        return self.loop.time() - member.orphaned_since >= 1.5 * self.election_timeout
+
     def _end_streams(self, member: Member) -> None:
         if member.paused:
             member.orphaned = self.loop.call_later(ORPHANED, self._end_streams, member)

@@ -151,6 +151,7 @@ async def test_without_a_quorum_requests_hang_and_streams_are_ended(new_side: Ne
         watch, renewals = await side.watch(survivor), await side.keep_alive(survivor)
         await watch.create(side.key, 0)
         assert (await watch.receive()).created
+        assert not (await side.connection(survivor).status(timeout=TIMEOUT)).leaderless
         others = [number for number in range(3) if number != survivor]
         for number in others:
             await side.pause(number)
@@ -165,6 +166,7 @@ async def test_without_a_quorum_requests_hang_and_streams_are_ended(new_side: Ne
                 async with asyncio.timeout(10):
                     await stream.receive()
         assert 2.5 <= time() - since <= 6
+        assert (await side.connection(survivor).status(timeout=TIMEOUT)).leaderless
         refused = await side.watch(survivor)
         with pytest.raises(Unavailable):
             async with asyncio.timeout(1):

@@ -188,8 +188,8 @@ async def test_row_13_a_watch_on_an_isolated_member(new_etcd: EtcdFactory, uniqu
                 await eventually(lambda: told[-1:] == [1] == events)
                 reconnects = client.statistics().reconnects
                 isolate(isolated)
-                # etcd takes from 3 to 5: up to 2 until the member knows that it has no leader, and 3 looks at that.
-                with measure.within(5 * ELECTION, "dropped"):
+                # Up to 2 until the member knows that it has no leader, and 1 until it is asked.
+                with measure.within(4 * ELECTION, "dropped"):
                     for number in range(2, 40):
                         await stranger.put(unique_key, str(number).encode())
                     await eventually(lambda: client.statistics().reconnects > reconnects, 10)

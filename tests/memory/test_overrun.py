@@ -1,4 +1,4 @@
-"""Bodies that go on after their term is lost are reported; and a hundred observers of one key."""
+"""What is reported: bodies that go on after their term is lost, leader keys that never expire."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from aioelection import Client, Leadership, LeadershipLost, observe
 from aioelection.testing import MemoryEtcd
-from tests.memory.helpers import time, until
+from tests.memory.helpers import until
 
 KEY = "/overrun/leader"
 
@@ -82,24 +82,6 @@ async def test_a_lease_that_is_lost_while_a_resigned_body_cleans_up(
     assert isinstance(leading.exception(), LeadershipLost)
     for link in etcd.links(client):
         link.mend()
-
-
-async def test_two_hundred_observers_of_one_key_cost_one_watch(
-    etcd: MemoryEtcd, client: Client, other_client: Client
-) -> None:
-    observers = [observe(other_client, KEY) for _ in range(200)]
-    assert {await anext(each) for each in observers} == {None}
-    await until(lambda: other_client.statistics().listeners == 200)
-    assert (other_client.statistics().watches, other_client.statistics().streams) == (1, 1)
-    async with Leadership(client, KEY).campaign(60, b"a") as term:
-        since = time()
-        leaders = await asyncio.gather(*(anext(each) for each in observers))
-        assert {leader and leader.create_revision for leader in leaders} == {term.fencing_token}
-        assert time() - since < 0.1
-    assert set(await asyncio.gather(*(anext(each) for each in observers))) == {None}
-    for each in observers:
-        await each.aclose()
-    await until(lambda: other_client.statistics().watches == 0)
 
 
 async def test_a_leader_without_a_lease_is_told_to_observers_and_in_the_log(

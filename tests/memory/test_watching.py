@@ -74,9 +74,7 @@ async def test_whatever_befalls_its_member_the_watch_goes_on_elsewhere(
     await asyncio.sleep(1.2)
     meanwhile = etcd.put(KEY, b"meanwhile")
     await until(lambda: revisions(told) == [before, meanwhile])
-    assert time() - since <= {"isolate": 4.0, "kill": 1.3, "cut": 1.3}.get(fault, 2.6)
-    if fault == "isolate":  # it answers probes, and ends the stream by itself
-        assert time() - since > 3
+    assert time() - since <= {"isolate": 3.0, "kill": 1.3, "cut": 1.3}.get(fault, 2.6)
     assert sum(isinstance(fact, Disconnected) for fact in told) == 1
     after = etcd.put(KEY, b"after")
     await asyncio.sleep(0.01)
@@ -339,3 +337,18 @@ STEPS = st.lists(
 def test_no_change_is_lost_or_told_twice_whatever_happens(compacts: bool, steps: list[tuple[str, int, float]]) -> None:
     with asyncio.Runner(loop_factory=virtual_loop) as runner:
         runner.run(scenario(steps, compacts))
+
+
+async def test_an_event_that_overtakes_an_observers_read_is_not_forgotten(etcd: MemoryEtcd, client: Client) -> None:
+    """Where a watch of the key stands already, it tells the event before the read is answered that did not see it."""
+    told = watcher(client, etcd.revision + 1)
+    await asyncio.sleep(0.1)
+    observer = observe(client, KEY)
+    with etcd.hold("get", when="after", client=client) as held:
+        first = asyncio.ensure_future(anext(observer))
+        await held.reached()
+        written = etcd.put(KEY, b"1")
+        await until(lambda: revisions(told) == [written])
+        held.release()
+    leader = await asyncio.wait_for(first, 1)
+    assert leader is not None and leader.revision == written

@@ -51,8 +51,8 @@ class AetcdConnection:
         try:
             response = await self._call(_STATUS, rpc.StatusRequest(), timeout)
         except PermissionDenied:  # a newer etcd tells it to root only; but it serves, and knows the user
-            return Status(messages.header(rpc.ResponseHeader()), "")
-        return Status(messages.header(response.header), response.version)
+            return Status(messages.header(rpc.ResponseHeader()), "", leaderless=False)
+        return Status(messages.header(response.header), response.version, leaderless=response.leader == 0)
 
     async def get(self, key: bytes, *, timeout: float) -> GetReply:
         response = await self._call(_RANGE, rpc.RangeRequest(key=key), timeout)
