@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
+from aioelection._aio.clock import Clock
 from aioelection._aio.resolve import resolved
 from aioelection._core import checks
 from aioelection._core.endpoints import Endpoint, parse_endpoints
@@ -33,7 +34,7 @@ def connect(
     password: str | None = None,
     connect_timeout: float = 5.0,
     discover: bool = True,
-) -> AbstractAsyncContextManager[Client]:
+) -> contextlib.AbstractAsyncContextManager[Client]:
     """Connect to an etcd cluster for the length of an ``async with`` block.
 
     Args:
@@ -73,15 +74,20 @@ def adopt(client: aetcd.Client) -> Hub:
     return Hub(transport, (transport.endpoint,))
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def _connected(
     transport: AetcdTransport, endpoints: tuple[Endpoint, ...], timeout: float, *, discover: bool
 ) -> AsyncIterator[Client]:
-    hub = Hub(transport, await resolved(endpoints))
+    clock = Clock()
+    deadline = clock.now() + timeout
+    with contextlib.suppress(TimeoutError):  # gRPC may resolve it yet, and says what is wrong
+        async with asyncio.timeout(timeout):
+            endpoints = await resolved(endpoints)
+    hub = Hub(transport, endpoints, clock)
     client = Client(hub)
     try:
         hub.check_use()
-        _warn_of(await _first_answer(hub, timeout))
+        _warn_of(await _first_answer(hub, deadline - clock.now()))
         hub.caretaker.start(learn=discover)
         yield client
     finally:

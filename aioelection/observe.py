@@ -73,11 +73,13 @@ class Observer:
 
     async def _begin(self) -> None:
         """Read who leads, for as long as it takes, and watch from there."""
+        self._hub.check_use()
         while self._ended is None:
-            self._hub.check_use()
             try:
                 reply = await self._hub.pool.get(self._key, timeout=REQUEST_TIMEOUT)
             except Unavailable:
+                if self._hub.closed:
+                    self._told(Ended())
                 continue
             if self._subscription is None and self._ended is None:
                 self._told(Reread(reply.result.kv, reply.header.revision))

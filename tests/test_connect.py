@@ -418,3 +418,25 @@ async def test_with_a_user_and_a_password(new_etcd: EtcdFactory) -> None:
 async def test_a_user_where_authentication_is_off(endpoint: str) -> None:
     async with connect(endpoint, username="root", password="root") as client:
         assert await get_leader(client, "key") is None
+
+
+async def test_a_name_that_is_not_looked_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time for connecting bounds the resolver as well."""
+
+    async def hang(host: str, port: int) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("aioelection._aio.resolve.look_up", hang)
+    with pytest.raises(Unavailable, match=r"http://etcd\.invalid:2379"):
+        async with asyncio.timeout(3), connect("http://etcd.invalid:2379", connect_timeout=0.5):
+            pytest.fail("nobody can be there")
+
+
+async def test_used_where_no_event_loop_runs(endpoint: str, unique_key: str) -> None:
+    async with connect(endpoint) as client:
+
+        def elsewhere() -> None:
+            with pytest.raises(InvalidState, match="outside of a running event loop"):
+                Leadership(client, unique_key).campaign(10, b"me")
+
+        await asyncio.to_thread(elsewhere)

@@ -82,7 +82,10 @@ class Hub:
         """The same for what may be asked of a closed client too."""
         if os.getpid() != self._pid:
             raise InvalidState(FORKED)
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise InvalidState("the client is used outside of a running event loop") from None
         if self._loop is None:
             self._loop = loop
         elif self._loop is not loop:

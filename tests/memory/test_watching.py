@@ -352,3 +352,14 @@ async def test_an_event_that_overtakes_an_observers_read_is_not_forgotten(etcd: 
         held.release()
     leader = await asyncio.wait_for(first, 1)
     assert leader is not None and leader.revision == written
+
+
+async def test_an_observer_that_never_was_answered_ends_with_its_client(etcd: MemoryEtcd, client: Client) -> None:
+    for member in etcd.members:
+        etcd.pause(member)
+    waiting = asyncio.ensure_future(anext(observe(client, KEY), None))
+    await asyncio.sleep(12)
+    assert not waiting.done()
+    leading = asyncio.ensure_future(client.aclose())
+    assert await asyncio.wait_for(waiting, 1) is None, "the end of the iteration, not a leader"
+    await leading
