@@ -197,6 +197,23 @@ class Candidate:
             await self._lease.grant(self._lease_timeout)
 
     async def _stand(self) -> Won | Beaten:
+        """Try to win; what this leadership's last term has left in the way is put out of it."""
+        outcome = await self._try()
+        if isinstance(outcome, Beaten) and outcome.kv is not None and self._is_leftover(outcome.kv):
+            assert self._seat.tenure is not None
+            await self._seat.tenure.lease.revoke_leftover()
+            outcome = await self._try()
+        return outcome
+
+    def _is_leftover(self, kv: KeyValue) -> bool:
+        """Whether it is the key of our own last term, which is over and whose body has ended.
+
+        The lease is dead by our count. But etcd may let it live for its whole time once more, after an outage.
+        """
+        last = self._seat.tenure
+        return last is not None and last.owns_lease and last.lease.is_expired() and kv.lease_id == last.lease.id
+
+    async def _try(self) -> Won | Beaten:
         """Create the key if there is none and the compares hold."""
         key, lease = self._seat.key, self._lease
         txn = Txn((created_at(key, 0), *self._compares), (Put(key, self._value, lease.id),), (Get(key),))

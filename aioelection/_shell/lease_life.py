@@ -138,6 +138,14 @@ class LeaseLife:
         if self._revocable:
             await finish(self._revoke())
 
+    async def revoke_leftover(self) -> None:
+        """Revoke it though it should have expired."""
+        log.info("%r: is still there; revoked", self)
+        try:
+            await self._hub.pool.revoke(self._id, timeout=CLEAN_UP)
+        except OutcomeUnknown as error:
+            raise Unavailable(f"no answer to a revoke: {error}") from error
+
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Have the lease renewed while the block runs."""
