@@ -26,9 +26,11 @@ from aioelection.errors import (
     NotLeader,
     OutcomeUnknown,
     PermissionDenied,
+    StaleToken,
     Unauthenticated,
     Unavailable,
 )
+from aioelection.fencing import FenceGuard
 from aioelection.leader import Leader, get_leader
 from aioelection.leadership import Leadership
 from aioelection.lease import Lease
@@ -47,6 +49,7 @@ __all__ = [
     "DeleteResult",
     "ElectionError",
     "EndpointStatistics",
+    "FenceGuard",
     "GetResult",
     "InvalidConfiguration",
     "InvalidState",
@@ -64,6 +67,7 @@ __all__ = [
     "OutcomeUnknown",
     "PermissionDenied",
     "PutResult",
+    "StaleToken",
     "State",
     "Statistics",
     "Term",
