@@ -135,6 +135,13 @@ def tests_uvloop(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Plant faults in the library, and see each caught by a test; arguments are words of their names."""
+    session.install("-e", ".[cli]", *group("tests"))
+    session.run("python", "-m", "faults.mutants", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, format, and which module imports which."""
     session.install("-e", ".", *group("lint"))
