@@ -274,6 +274,21 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "a key that an abandoned campaign left is adopted",
+        (Edit("_shell/candidate.py", "self._swept = self._lease.is_swept(self.key)", "self._swept = False"),),
+        ("tests/memory/test_sweep.py",),
+    ),
+    Mutant(
+        "a campaign that is given up keeps its lease",
+        (Edit("_shell/candidate.py", "            await self._withdraw()\n", ""),),
+        ("tests/memory/test_sweep.py",),
+    ),
+    Mutant(
+        "an unanswered grant is not revoked",
+        (Edit("_shell/lease_life.py", "            await finish(self._revoke_unanswered(ttl))\n", ""),),
+        ("tests/memory/test_sweep.py",),
+    ),
+    Mutant(
         "an observer's first read comes after its watch",
         (
             Edit("observe.py", "                self._told(Reread(reply.result.kv, reply.header.revision))\n", ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -145,6 +146,8 @@ CASES: dict[str, Case] = {
     "async with behind another on a shared lease": behind_another(entered(shared=True)),
     "run": running,
     "keep": with_a_term(keeping, kept=False),
+    "proclaim": with_a_term(lambda leadership: lambda: leadership.proclaim(b"again"), kept=False),
+    "proclaim while kept": with_a_term(lambda leadership: lambda: leadership.proclaim(b"again"), kept=True),
     "resign": with_a_term(lambda leadership: leadership.resign, kept=False),
     "resign while kept": with_a_term(lambda leadership: leadership.resign, kept=True),
     "reset while kept": with_a_term(lambda leadership: leadership.reset, kept=True),
@@ -154,7 +157,7 @@ CASES: dict[str, Case] = {
 
 @pytest.mark.parametrize("answered", [False, True], ids=["unanswered", "answered"])
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
-@pytest.mark.parametrize("means", ["task", "scope", "timeout"])
+@pytest.mark.parametrize("means", ["scope"] if "AIOELECTION_QUICK" in os.environ else ["task", "scope", "timeout"])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 async def test_at_each_suspension(
     case: Case, means: str, times: int, *, answered: bool, etcd: MemoryEtcd, client: Client, other_client: Client
@@ -248,3 +251,29 @@ async def test_a_key_that_an_abandoned_campaign_left_is_not_adopted(
     await again.resign()
     await lease.close()
     await keeping
+
+
+async def test_nor_is_one_that_is_being_swept_at_that_moment(etcd: MemoryEtcd, client: Client) -> None:
+    """The sweep has seen that nobody claims the key, and its deletion is under way, when somebody stands anew."""
+    lease = Lease(client)
+    await lease.grant(TTL)
+    with etcd.hold("txn", when="after") as held:
+        abandoned = asyncio.ensure_future(Leadership(client, KEY).campaign(TTL, b"abandoned", lease=lease))
+        await held.reached()
+        abandoned.cancel()
+        await asyncio.wait([abandoned])
+    with etcd.hold("txn", when="before") as held:
+        await held.reached()  # the sweep's deletion
+        again = Leadership(client, KEY)
+        standing = asyncio.ensure_future(again.campaign(TTL, b"again", lease=lease))
+        await held.reached(2)
+        held._waiting.pop(1).set_result(True)
+        await asyncio.sleep(0.1)
+        held.release()
+        await asyncio.sleep(0.1)
+    term = await asyncio.wait_for(standing, 5)
+    await asyncio.sleep(2)
+    kv = etcd.get(KEY)
+    assert kv is not None and kv.create_revision == term.fencing_token, "the term's key was swept away"
+    await again.resign()
+    await lease.close()
