@@ -89,13 +89,13 @@ class MemoryEtcd:
 
     # ------------------------------------------------------------------ clients
 
-    def client(self, *members: Member, discover: bool = True) -> Client:
-        """A client whose clock is the event loop's; of those members at first, or of all.
+    def client(self, *members: Member, discover: bool = True, clock: Clock | None = None) -> Client:
+        """A client of those members at first, or of all; its clock is the event loop's unless another is given.
 
         ``async with etcd.client() as client`` closes it. ``discover``: learn the other members, as ``connect`` does.
         """
         endpoints = tuple(member.endpoint for member in members or self.members)
-        hub = Hub(self.transport(), endpoints, Clock(self._cluster.loop.time))
+        hub = Hub(self.transport(), endpoints, clock or Clock(self._cluster.loop.time))
         hub.check_use()
         hub.caretaker.start(learn=discover)
         return Client(hub)
