@@ -97,24 +97,22 @@ class _Stay:
     def __init__(self, tenure: Tenure, *, cancel_on_loss: bool) -> None:
         self.tenure = tenure
         self._cancel_on_loss = cancel_on_loss
-        self._task = asyncio.current_task()
-        self._cancelling = self._task.cancelling() if self._task else 0
         self._scope = anyio.CancelScope()
         self._scope.__enter__()
-        tenure.enter_body(self._scope, cancel_on_loss=cancel_on_loss)
+        self._body = tenure.enter_body(self._scope, cancel_on_loss=cancel_on_loss)
 
     async def end(self, error: BaseException | None) -> bool:
         lost = self._decide()
+        raised = error
         try:
             error, ours = await self._leave_scope(error)
-            outer = await self._outer_cancellation(error)
+            by_others = self._body.was_cancelled_by_others(raised)
+            outer = await self._outer_scope_cancelled()
         finally:  # whatever is wrong with the scope, such as that another task leaves it: the key goes
             refused = await self._release()
         if outer is not None:
-            if outer is error:
-                return False
             raise outer
-        if error is not None and not ours:
+        if error is not None and (by_others or not ours):
             return False
         if lost is not None and (self._cancel_on_loss or lost is LossReason.RESIGNED):
             raise LeadershipLost(lost, self.tenure.term.leader_key) from None
@@ -126,9 +124,9 @@ class _Stay:
         """Why the term was lost while the body ran; ``None`` if the body's end, or its own resignation, ended it."""
         self.tenure.guard.settle()
         reason = self.tenure.term.loss_reason
-        resigned = self.tenure.leave_body()
+        self.tenure.leave_body()
         self.tenure.end(LossReason.RESIGNED)
-        return None if resigned else reason
+        return None if self._body.resigned else reason
 
     async def _leave_scope(self, error: BaseException | None) -> tuple[BaseException | None, bool]:
         """Leave the body's scope; return the error, and whether it is the cancellation that we asked for.
@@ -136,6 +134,7 @@ class _Stay:
         A gRPC call of the user's that our scope cancels raises a ``CancelledError`` without the scope's mark. The
         checkpoint raises the marked one in its stead.
         """
+        self._body.uncount_leftovers(error)
         if isinstance(error, asyncio.CancelledError) and self._scope.cancel_called:
             try:
                 await checkpoint_if_cancelled()
@@ -147,14 +146,12 @@ class _Stay:
             return rest, False
         return error, ours
 
-    async def _outer_cancellation(self, error: BaseException | None) -> BaseException | None:
-        """The cancellation from outside that is pending, if any: by ``task.cancel()``, or by an anyio scope."""
+    async def _outer_scope_cancelled(self) -> BaseException | None:
+        """The cancellation of an anyio scope around the body, if there is one: it lasts, whatever the body did."""
         try:
             await checkpoint_if_cancelled()
-        except asyncio.CancelledError as marked:  # goes first: a scope's, too, counts in cancelling()
+        except asyncio.CancelledError as marked:
             return marked
-        if self._task is not None and self._task.cancelling() > self._cancelling:
-            return error if isinstance(error, asyncio.CancelledError) else asyncio.CancelledError()
         return None
 
     async def _release(self) -> ElectionError | None:

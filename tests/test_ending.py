@@ -385,11 +385,11 @@ each_outer = pytest.mark.parametrize("outer", [by_scope, by_task, by_timeout], i
 
 
 @each_outer
-@pytest.mark.parametrize("body", [sleeping, swallowing, in_grpc, awaiting_in_asyncio_group, awaiting_in_anyio_group])
+@pytest.mark.parametrize("body", [sleeping, in_grpc, awaiting_in_asyncio_group, awaiting_in_anyio_group])
 @pytest.mark.parametrize("lost", ["before", "after", "not"])
 @pytest.mark.parametrize("on_loss", ["cancel", "event"])
 async def test_outer_cancellation(outer: Outer, body: Body, lost: str, on_loss: OnLoss, setting: Setting) -> None:
-    """It reaches who asked for it, also when the term is lost at the same instant, and when the body swallows it."""
+    """It reaches who asked for it, also when the term is lost at the same instant."""
     inside = False
 
     def reached() -> bool:
@@ -411,6 +411,82 @@ async def test_outer_cancellation(outer: Outer, body: Body, lost: str, on_loss: 
     await soon(outer(lead, reached))
     assert this_task().cancelling() == 0
     assert (setting.leadership.state, await setting.key()) == (State.IDLE, None)
+
+
+@pytest.mark.parametrize("on_loss", ["cancel", "event"])
+async def test_a_scope_around_it_reaches_beyond_a_body_that_swallows(on_loss: OnLoss, setting: Setting) -> None:
+    inside = False
+
+    async def lead() -> None:
+        nonlocal inside
+        async with setting.leadership.campaign(LONG, b"me", on_loss=on_loss):
+            inside = True
+            await swallowing()
+
+    await soon(by_scope(lead, lambda: inside))
+    assert (setting.leadership.state, await setting.key()) == (State.IDLE, None)
+
+
+async def test_a_task_cancel_that_the_body_swallows_is_the_bodys_affair(setting: Setting) -> None:
+    """As it is without us: the count of ``cancelling()`` alone proves nothing."""
+
+    async def lead() -> str:
+        async with setting.leadership.campaign(LONG, b"me"):
+            await swallowing()
+        return "went on"
+
+    leading = asyncio.ensure_future(lead())
+    await eventually(setting.leadership.check)
+    leading.cancel()
+    assert await soon(leading) == "went on"
+    assert (setting.leadership.state, await setting.key()) == (State.IDLE, None)
+
+
+async def failing_in_a_group() -> None:
+    """Before Python 3.13 this leaves ``cancelling()`` at 1: the group failed while it waited for its tasks."""
+
+    async def fail() -> None:
+        raise ValueError("broken")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(fail())
+
+
+async def test_a_group_that_failed_in_the_body_and_was_handled_is_no_cancellation(setting: Setting) -> None:
+    async with setting.leadership.campaign(LONG, b"me"):
+        with pytest.raises(ExceptionGroup):
+            await failing_in_a_group()
+    with pytest.raises(LeadershipLost) as lost:
+        async with setting.leadership.campaign(LONG, b"me"):
+            with pytest.raises(ExceptionGroup):
+                await failing_in_a_group()
+            await setting.guarded()
+            await delete(setting)
+            await soon(asyncio.Event().wait())
+    assert lost.value.reason is LossReason.DELETED
+
+
+async def test_a_loss_while_the_body_answers_a_task_cancel(setting: Setting) -> None:
+    """The cancellation was there first, and the loss cancels only the clean-up: it must not take its place."""
+    cleaning = asyncio.Event()
+
+    async def lead() -> None:
+        async with setting.leadership.campaign(LONG, b"me"):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cleaning.set()
+                await asyncio.Event().wait()
+
+    leading = asyncio.ensure_future(lead())
+    await eventually(setting.leadership.check)
+    await setting.guarded()
+    leading.cancel()
+    await soon(cleaning.wait())
+    await delete(setting)
+    with pytest.raises(asyncio.CancelledError):
+        await soon(leading)
+    assert leading.cancelled()
 
 
 @each_outer

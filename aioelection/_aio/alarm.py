@@ -9,12 +9,15 @@ import asyncio
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-from aioelection._aio.clock import SLICE, Clock
+from aioelection._aio.clock import Clock
 from aioelection._core.agenda import Agenda
 
 T = TypeVar("T", bound=Hashable)
 
 FOREVER = float("inf")
+
+BEAT = 0.1
+"""Seconds from one look at the clock to the next: by so much a stall may be longer than it is told to be."""
 
 NOTABLE = 0.05
 """Seconds by which a timer is late before that is worth a word."""
@@ -63,7 +66,7 @@ class Alarm(Generic[T]):
         due = self._agenda.next()
         if due is not None:
             now = self._clock.now()
-            delay = min(max(0.0, due - now), SLICE)
+            delay = min(max(0.0, due - now), BEAT)
             self._expected = now + delay
             self._timer = asyncio.get_running_loop().call_later(delay, self._look)
 

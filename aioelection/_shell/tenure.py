@@ -88,17 +88,17 @@ class Tenure:
 
     # ------------------------------------------------------------------ the body of ``async with``
 
-    def enter_body(self, scope: anyio.CancelScope, *, cancel_on_loss: bool) -> None:
+    def enter_body(self, scope: anyio.CancelScope, *, cancel_on_loss: bool) -> Body:
         """The current task is about to run the body inside ``scope``."""
         self._hub.spawn(self.keep())
         self.body = Body(self._hub, self.term, scope, cancel_on_loss=cancel_on_loss)
+        return self.body
 
-    def leave_body(self) -> bool:
-        """The body has ended; whether it had given up the term itself."""
-        assert self.body is not None
+    def leave_body(self) -> None:
+        """The body has ended."""
         body, self.body = self.body, None
-        body.leave()
-        return body.resigned
+        if body is not None:
+            body.leave()
 
     @property
     def in_body(self) -> bool:

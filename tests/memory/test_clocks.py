@@ -41,7 +41,7 @@ async def test_row_6_a_suspend(etcd: MemoryEtcd) -> None:
         begin = time()
         await until(term.lost.is_set)
         assert time() - begin <= 0.5 + 0.02
-        assert term.loss_reason is LossReason.EXPIRED
+        assert term.loss_reason is LossReason.STALLED
 
 
 @pytest.mark.parametrize("hours", [1, -1])
