@@ -1,0 +1,1 @@
+"""The checker of runs under faults, and its report."""
