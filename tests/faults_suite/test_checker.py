@@ -160,6 +160,7 @@ def test_a_strangers_deed_is_noticed_by_the_deadline_while_etcd_is_unwell() -> N
 def test_an_overlap_after_a_strangers_deed_is_that_deeds() -> None:
     assert rules(a_lost=None, deed=DELETED, a_believed=Believed("a", 10, 1.01, 3.9)) == []
     assert Rule.EXCLUSION in rules(a_lost=None, a_believed=Believed("a", 10, 1.01, 3.9))
+    assert Rule.EXCLUSION in rules(deed=DELETED, b_too=Believed("b", 10, 2.0, 2.5)), "one term, two who lead"
     # It excuses the term that was hit, not the next one.
     again = Believed("c", 30, 4.9, 5.0)
     assert Rule.EXCLUSION in rules(deed=DELETED, c=again)
@@ -270,7 +271,8 @@ def test_the_guarded_register_never_goes_back() -> None:
 
 def test_the_register_without_a_guard_is_counted() -> None:
     late = Register(3.6, "a", 10, 2, guarded=False, accepted=True)
-    assert judged(a_wrote_late=late).figures.unguarded_violations == 1
+    more = Register(3.7, "b", 16, 1, guarded=False, accepted=True)
+    assert judged(a_wrote_late=late, b_wrote_more=more).figures.unguarded_violations == 1
     assert judged().figures.unguarded_violations == 0
     frozen = Fault("leader process frozen", 4, "a", 2.0, 3.5)
     assert judged(a_wrote_late=late, frozen=frozen).warnings == ()
@@ -303,7 +305,7 @@ def test_the_body_ends_before_the_key() -> None:
     assert rules(a_ended=Ended(3.009, "a", 10)) == []
     assert rules(a_ended=Ended(3.011, "a", 10)) == [Rule.BODY]
     assert rules(a_ended=Ended(3.5, "a", 10), a_lost=Lost(3.0, "a", 10, "expired")) == [], "it was lost"
-    assert rules(a_ended=Ended(3.5, "a", 10), deed=DELETED) == []
+    assert rules(a_ended=Ended(3.5, "a", 10), deed=dataclasses.replace(DELETED, target="key")) == []
     frozen = Fault("leader process frozen", 4, "a", 3.0, 3.4)
     assert Rule.BODY not in rules(a_ended=Ended(3.5, "a", 10), frozen=frozen)
     assert Rule.BODY in rules(a_ended=Ended(3.5, "a", 10), frozen=dataclasses.replace(frozen, target="b"))
