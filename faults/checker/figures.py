@@ -76,7 +76,7 @@ def failovers(history: History) -> Iterator[Failover]:
         # Who was killed as it won has not told of it.
         won_at = won.get(following.token, following.created)
         bound = _bound(end, history) if history.calm(began, won_at, but=cause) else None
-        yield Failover(tenure.token, end, began, max(0.0, won_at - began), bound)
+        yield Failover(tenure.token, end, began, max(0.0, won_at - began), bound, cause.row if cause else 0)
 
 
 def _why(history: History, tenure: Tenure, before: float) -> tuple[End, Fault | None]:

@@ -24,7 +24,7 @@ def exclusion(history: History) -> Iterator[Violation]:
             deposed = history.tenures.get(first.token)
             excused = deposed is not None and deposed.foreign is not None and first.token < second.token
             if belief.begin < other.end and not excused:
-                text = f"{first.who} in term {first.token} and {second.who} in {second.token}, for {together:.3f} s"
+                text = f"{first.who} in term {first.token} and {second.who} in {second.token}, for {together:.4f} s"
                 yield Violation(Rule.EXCLUSION, belief.begin, text, f"{first.who}, {second.who}")
         heapq.heappush(standing, (belief.end, number, belief))
 
@@ -37,10 +37,10 @@ def outlived(history: History) -> Iterator[Violation]:
             continue
         late = belief.end - tenure.gone
         if tenure.foreign is None:
-            text = f"term {belief.token} was believed in for at least {late:.3f} s after its key was gone"
+            text = f"term {belief.token} was believed in for at least {late:.4f} s after its key was gone"
             yield Violation(Rule.OUTLIVED, belief.end, text, belief.who)
         else:
-            text = f"term {belief.token}: {late:.3f} s after “{tenure.foreign.name}”, {tenure.grace:g} s are allowed"
+            text = f"term {belief.token}: {late:.4f} s after “{tenure.foreign.name}”, {tenure.grace:g} s are allowed"
             yield Violation(Rule.FOREIGN, belief.end, text, belief.who)
 
 

@@ -69,6 +69,8 @@ class Failover:
     seconds: float
     bound: float | None
     """What rule 11 promises; ``None`` where another fault overlaps, or where it promises nothing."""
+    row: int = 0
+    """Of the fault that ended it, in the table of faults; 0: none did."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

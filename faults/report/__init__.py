@@ -42,7 +42,7 @@ def report(records: Iterable[Record]) -> Report:
     """Judge a run by its records, and show it."""
     history = History(records)
     verdict = judge(history)
-    rows = table(history)
+    rows = table(history, verdict.figures)
     return Report(verdict, _page(history, verdict, rows), json.dumps(_figures(history, verdict, rows), indent=1) + "\n")
 
 

@@ -57,19 +57,19 @@ def distribution(failovers: Sequence[Failover]) -> Distribution:
     histograms = []
     for number, (end, those) in enumerate(by_end.items()):
         counts = [0] * ((high - low) * BINS_PER_DECADE)
-        for each in those:
-            counts[min(len(counts) - 1, int((math.log10(_shown(each.seconds)) - low) * BINS_PER_DECADE))] += 1
+        for failover in those:
+            counts[min(len(counts) - 1, int((math.log10(_shown(failover.seconds)) - low) * BINS_PER_DECADE))] += 1
         edges = [10 ** (low + step / BINS_PER_DECADE) for step in range(len(counts) + 1)]
         bars = tuple(
             (
-                x(begin),
-                x(until) - x(begin) - 1.5,
-                BARS * count / max(counts),
-                count,
-                f"{_time(begin)} to {_time(until)}",
+                x(since),
+                x(until) - x(since) - 1.5,
+                BARS * each / max(counts),
+                each,
+                f"{_time(since)} to {_time(until)}",
             )
-            for (begin, until), count in zip(itertools.pairwise(edges), counts, strict=True)
-            if count
+            for (since, until), each in zip(itertools.pairwise(edges), counts, strict=True)
+            if each
         )
         spread = Spread.of(each.seconds for each in those)
         bound = next((each.bound for each in those if each.bound is not None), None)
@@ -84,8 +84,8 @@ def distribution(failovers: Sequence[Failover]) -> Distribution:
 
 
 def _shown(value: float) -> float:
-    """A logarithm needs something to begin with."""
-    return max(value, 0.0005)
+    """A logarithm needs something to begin with, and what is below a millisecond is all the same."""
+    return max(value, 0.001)
 
 
 def _time(value: float) -> str:

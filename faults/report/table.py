@@ -6,7 +6,7 @@ import dataclasses
 import statistics
 from collections import Counter, defaultdict
 
-from faults.checker import History
+from faults.checker import Figures, History
 from faults.records import Measured
 
 
@@ -35,7 +35,10 @@ class Row:
         return min(1.0, self.worst / self.bound) if self.worst is not None and self.bound else 0.0
 
 
-def table(history: History) -> list[Row]:
+SUCCESSOR = "successor leads (where no other fault overlaps)"
+
+
+def table(history: History, figures: Figures) -> list[Row]:
     """By number; what has none comes last."""
     names: dict[int, Counter[str]] = defaultdict(Counter)
     for fault in history.faults:
@@ -43,6 +46,10 @@ def table(history: History) -> list[Row]:
     measured: dict[int, dict[str, list[Measured]]] = defaultdict(lambda: defaultdict(list))
     for each in history.measured:
         measured[each.row][each.what].append(each)
+    for failover in figures.failovers:
+        if failover.row and failover.bound is not None:
+            successor = Measured(failover.row, SUCCESSOR, failover.seconds, failover.bound)
+            measured[failover.row][SUCCESSOR].append(successor)
     rows: list[Row] = []
     for number in sorted({*names, *measured}, key=lambda each: (each == 0, each)):
         if number == 0:  # of several kinds

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import defaultdict
 from collections.abc import Callable
 
-from faults.checker import History, Verdict
+from faults.checker import History, Verdict, Violation
 from faults.checker.history import targets
 from faults.records import Fault
 
@@ -54,8 +55,9 @@ class Shade:
     """``process``, ``foreign`` or ``etcd``."""
     title: str
     name: str
-    name_x: float
     name_y: float
+    to_left: bool
+    """The name stands left of the beginning: it would not fit on the right."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -109,7 +111,8 @@ class Overview:
 
 def clock(seconds: float) -> str:
     """Minutes and seconds since the run began."""
-    return f"{int(seconds // 60)}:{seconds % 60:02.0f}" if seconds >= 0 else f"-{clock(-seconds)}"
+    whole = round(abs(seconds))
+    return f"{'-' if seconds < 0 else ''}{whole // 60}:{whole % 60:02}"
 
 
 def timeline(history: History, verdict: Verdict) -> Timeline:
@@ -119,22 +122,30 @@ def timeline(history: History, verdict: Verdict) -> Timeline:
     chosen = set(range(min(minutes, FIRST_MINUTES)))
     for violation in verdict.violations:
         at = violation.at - history.begin
-        around = {int((at + shift) // MINUTE) for shift in (-AROUND, 0.0, AROUND)} & set(range(minutes))
+        around = {_minute(min(max(at + shift, 0.0), length), minutes) for shift in (-AROUND, 0.0, AROUND)}
         if len(chosen | around) <= MOST_STRIPS:
             chosen |= around
     note = ""
     if len(chosen) < minutes:
         note = f"Drawn: the first {FIRST_MINUTES} minutes"
-        unseen = sum((each.at - history.begin) // MINUTE not in chosen for each in verdict.violations)
+        unseen = sum(_minute(each.at - history.begin, minutes) not in chosen for each in verdict.violations)
         note += ", and the minutes around violations" if verdict.violations else ""
         note += f" ({len(chosen)} of {minutes} minutes)."
         note += f" {unseen} violations are outside of these." if unseen else ""
     span = min(MINUTE, length)
-    strips = tuple(_strip(history, verdict, history.begin + each * MINUTE, span) for each in sorted(chosen))
+    marked: dict[int, list[tuple[int, Violation]]] = defaultdict(list)
+    for number, violation in enumerate(verdict.violations, start=1):
+        marked[_minute(violation.at - history.begin, minutes)].append((number, violation))
+    strips = tuple(_strip(history, history.begin + each * MINUTE, span, marked[each]) for each in sorted(chosen))
     return Timeline(WIDTH, LEFT, RIGHT, LANE, strips, note)
 
 
-def _strip(history: History, verdict: Verdict, begin: float, span: float) -> Strip:
+def _minute(at: float, minutes: int) -> int:
+    """The very end belongs to the last one."""
+    return min(int(at // MINUTE), minutes - 1)
+
+
+def _strip(history: History, begin: float, span: float, violations: list[tuple[int, Violation]]) -> Strip:
     end = begin + span
 
     def x(at: float) -> float:
@@ -174,15 +185,11 @@ def _strip(history: History, verdict: Verdict, begin: float, span: float) -> Str
         family = "foreign" if fault.foreign else "process" if struck else "etcd"
         name = _name(fault) if number in rows else ""
         title = f"{fault.name} ({fault.target}), row {fault.row}, for {fault.end - fault.begin:.3f} s"
-        name_x = min(at, WIDTH - RIGHT - LETTER * len(name))
+        to_left = not _fits(at, name)
         name_y = 16.0 + rows.get(number, 0) * NAME
-        shades.append(Shade(at, lanes[0], width, lanes[1], family, title, name, name_x, name_y))
+        shades.append(Shade(at, lanes[0], width, lanes[1], family, title, name, name_y, to_left))
 
-    marks = tuple(
-        Mark(x(each.at), number, f"{each.rule}: {each.text}")
-        for number, each in enumerate(verdict.violations, start=1)
-        if begin <= each.at < end
-    )
+    marks = tuple(Mark(x(each.at), number, f"{each.rule}: {each.text}") for number, each in violations)
     step = next(each for each in (1, 2, 5, 10) if span / each <= 14)
     since = begin - history.begin
     ticks = tuple((x(begin + each), clock(since + each)) for each in range(0, int(span) + 1, step))
@@ -206,12 +213,17 @@ def _name_rows(faults: list[Fault], x: Callable[[float], float]) -> tuple[dict[i
     rows: dict[int, int] = {}
     for number, fault in enumerate(faults):
         width = LETTER * len(_name(fault))
-        at = min(x(fault.begin), WIDTH - RIGHT - width)
-        row = next((each for each, until in enumerate(free) if until <= at), None)
+        at = x(fault.begin)
+        since, until = (at, at + width) if _fits(at, _name(fault)) else (at - width, at)
+        row = next((each for each, taken in enumerate(free) if taken <= since), None)
         if row is not None:
             rows[number] = row
-            free[row] = at + width + 10
+            free[row] = until + 12
     return rows, max(rows.values(), default=-1) + 1
+
+
+def _fits(x: float, name: str) -> bool:
+    return x + LETTER * len(name) + 3 <= WIDTH - RIGHT
 
 
 def overview(history: History, verdict: Verdict) -> Overview:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -453,18 +454,21 @@ def foreign_tokens(records: list[Record]) -> set[int]:
 
 
 def ours(records: list[Record]) -> list[Believed]:
-    """The last interval of belief in each term that no stranger ended."""
+    """The last interval of belief in each term that no stranger ended, or may have ended."""
+    last = {each.token: each for each in of(records, Believed)}
     strangers = foreign_tokens(records)
-    last = {each.token: each for each in of(records, Believed) if each.token not in strangers}
-    assume(last)
-    return list(last.values())
+    followed = {token for before, token in itertools.pairwise(sorted(last)) if before in strangers}
+    found = [each for token, each in last.items() if token not in strangers | followed]
+    assume(found)
+    return found
 
 
 def overlap(records: list[Record], pick: random.Random) -> None:
     first = {each.token: each for each in reversed(of(records, Believed))}
     tokens = sorted(first)
-    belief = pick.choice([each for each in ours(records) if each.token != tokens[-1]] or [first[tokens[0]]])
-    assume(belief.token != tokens[-1] and belief.token not in foreign_tokens(records))
+    followed = [each for each in ours(records) if each.token != tokens[-1]]
+    assume(followed)
+    belief = pick.choice(followed)
     change(records, belief, end=first[tokens[tokens.index(belief.token) + 1]].begin + 0.0001)
 
 
@@ -573,6 +577,7 @@ def leave_a_lease(records: list[Record], pick: random.Random) -> None:
 
 def release_too_early(records: list[Record], pick: random.Random) -> None:
     resigned = {each.token for each in of(records, Lost, lambda each: each.reason == "resigned")}
+    resigned &= {each.token for each in ours(records)}
     ended = pick.choice(of(records, Ended, lambda each: each.token in resigned))
     assume(not any(isinstance(each, Fault) and each.target == ended.who for each in records))
     change(records, ended, at=ends(records)[ended.token].at + 0.0001)
