@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator
 
-from faults.checker.history import VOLUNTARY, History, Tenure, targets
+from faults.checker.history import VOLUNTARY, History, Tenure, freezes, targets
 from faults.checker.verdict import End, Failover, Figures
 from faults.records import Fault
 
@@ -48,10 +48,17 @@ def warnings(history: History, found: Figures) -> Iterator[str]:
     """What lessens the worth of the run."""
     if history.final is None:
         yield "the run did not come to its end: the list, the leases and the observers' last word were not checked"
-    frozen = [each for each in history.faults if _freezes(each, history)]
+    if not history.tenures:
+        yield "nobody ever led: nothing was judged"
+    frozen = sum(
+        tenure.created <= fault.begin <= (history.end if tenure.gone is None else tenure.gone)
+        for fault in filter(freezes, history.faults)
+        for tenure in history.tenures.values()
+        if tenure.who in targets(fault)
+    )
     if frozen and not found.unguarded_violations:
         yield (
-            f"the nemesis is too weak: contenders were frozen {len(frozen)} times, "
+            f"the nemesis is too weak: leaders were frozen {frozen} times, "
             "and yet the register without a guard never went back"
         )
     if found.lost_without_fault:
@@ -91,7 +98,7 @@ def _why(history: History, tenure: Tenure, before: float) -> tuple[End, Fault | 
             if fault.row in {1, 2}:
                 return (End.CRASH if fault.row == 1 else End.CRASH_BOTH), fault
             # A freeze that was over long before had nothing to do with it.
-            if _freezes(fault, history) and fault.end + THAW >= tenure.gone and not resigned:
+            if freezes(fault) and fault.end + THAW >= tenure.gone and not resigned:
                 return End.FREEZE, fault
             if fault.row == 3:
                 return End.RESIGN, fault
@@ -99,17 +106,14 @@ def _why(history: History, tenure: Tenure, before: float) -> tuple[End, Fault | 
 
 
 def _bound(end: End, history: History) -> float | None:
-    ttl, election_timeout = history.run.ttl, history.run.election_timeout
+    ttl, election_timeout = history.ttl, history.run.election_timeout
+    if not ttl:  # The record of the run is missing.
+        return None
     if end in {End.CRASH, End.FREEZE}:
         return ttl + 1.0
     if end is End.CRASH_BOTH:
         return 2 * ttl + 3 * election_timeout
     return RESIGNED_BOUND if end is End.RESIGN else None
-
-
-def _freezes(fault: Fault, history: History) -> bool:
-    """Whether it stops a contender for a while."""
-    return fault.row in {4, 5} and any(each in history.run.contenders for each in targets(fault))
 
 
 def _availability(history: History) -> tuple[float | None, float]:
@@ -136,7 +140,7 @@ def _unguarded_violations(history: History) -> int:
 
 def _lost_without_fault(history: History) -> Iterator[bool]:
     for loss in history.losses.values():
-        since = loss.at - history.run.ttl - 1.0
+        since = loss.at - history.ttl - 1.0
         foreign = any(each.foreign for each in history.near(since, loss.at))
         yield loss.reason not in VOLUNTARY and not foreign and history.calm(since, loss.at)
 

@@ -99,6 +99,8 @@ class History:
 
         runs = of(Run)
         self.run = runs[0] if runs else Run(0.0, 0, 0, 0.0, (), {})
+        self.ttl = max((each.ttl for each in runs), default=0)
+        """The longest, if scenarios of several were written down together."""
         self.wins = sorted(of(Won), key=lambda each: each.at)
         self.intervals = sorted(of(Believed), key=lambda each: each.begin)
         self.losses = {(each.who, each.token): each for each in of(Lost)}
@@ -189,7 +191,7 @@ class History:
         after the deed.
         """
         used: set[Fault] = set()
-        longest = max(FOREIGN_BOUND, float(self.run.ttl))
+        longest = max(FOREIGN_BOUND, float(self.ttl))
         for tenure in tenures:
             if tenure.gone is None:
                 continue
@@ -221,9 +223,9 @@ class History:
     def _longest_fault(self) -> float:
         return max((each.end - each.begin for each in self.faults), default=0.0)
 
-    def harmed(self, who: str, begin: float, end: float) -> bool:
-        """Whether that contender was meddled with in that time."""
-        return any(who in targets(each) for each in self.near(begin, end))
+    def frozen(self, who: str, begin: float, end: float) -> bool:
+        """Whether that contender was frozen in that time."""
+        return any(freezes(each) and who in targets(each) for each in self.near(begin, end))
 
     @functools.cached_property
     def entries(self) -> Counter[tuple[int, int]]:
@@ -237,4 +239,9 @@ def _begin(fault: Fault) -> float:
 
 def targets(fault: Fault) -> list[str]:
     """Whom it was done to: a fault in a pair may name several."""
-    return re.split(r"[\s,+&]+", fault.target)
+    return re.split(r"[\s,;/+&]+", fault.target)
+
+
+def freezes(fault: Fault) -> bool:
+    """Whether it stops a process, or its event loop, for a while."""
+    return fault.row in {4, 5} or re.search("fr[eo]ez|froz|stall|block|suspend", fault.name) is not None

@@ -25,7 +25,7 @@ def exclusion(history: History) -> Iterator[Violation]:
             excused = deposed is not None and deposed.foreign is not None and first.token < second.token
             if belief.begin < other.end and not excused:
                 text = f"{first.who} in term {first.token} and {second.who} in {second.token}, for {together:.4f} s"
-                yield Violation(Rule.EXCLUSION, belief.begin, text, f"{first.who}, {second.who}")
+                yield Violation(Rule.EXCLUSION, belief.begin, text, ", ".join(sorted({first.who, second.who})))
         heapq.heappush(standing, (belief.end, number, belief))
 
 
@@ -222,7 +222,7 @@ def body(history: History) -> Iterator[Violation]:
         if tenure is None or tenure.gone is None or tenure.foreign is not None or lost:
             continue
         # One that was frozen as it ended may have written that down late.
-        if ended.at > tenure.gone and not history.harmed(ended.who, tenure.created, ended.at):
+        if ended.at > tenure.gone and not history.frozen(ended.who, tenure.created, ended.at):
             text = f"term {ended.token}: {ended.at - tenure.gone:.3f} s before"
             yield Violation(Rule.BODY, ended.at, text, ended.who)
 

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     for warning in made.verdict.warnings:
         print("warning:", warning)
     print(f"{len(made.verdict.violations)} violations; {options.output}, {beside}")
-    return 0 if made.verdict.ok else 1
+    return 1 if not made.verdict.ok or not made.verdict.figures.terms else 0
 
 
 if __name__ == "__main__":

@@ -231,16 +231,15 @@ def overview(history: History, verdict: Verdict) -> Overview:
     length = max(1.0, history.end - history.begin)
     parts = min(180, max(1, int(length)))
     bucket = length / parts
-    without = [bucket] * parts
-    until = history.begin
+    without = [0.0] * parts
+    until = history.beliefs[0].begin if history.beliefs else history.end
     for belief in history.beliefs:
-        since = max(until, belief.begin)
-        until = max(until, belief.end)
-        for part in range(int((since - history.begin) / bucket), parts):
+        for part in range(int((until - history.begin) / bucket), parts):
             begin = history.begin + part * bucket
-            if begin >= until:
+            if begin >= belief.begin:
                 break
-            without[part] -= max(0.0, min(until, begin + bucket) - max(since, begin))
+            without[part] += max(0.0, min(belief.begin, begin + bucket) - max(until, begin))
+        until = max(until, belief.end)
     scale = (WIDTH - LEFT - RIGHT) / parts
     bars = tuple(
         Bar(
@@ -251,7 +250,7 @@ def overview(history: History, verdict: Verdict) -> Overview:
             "#8d99ae",
             f"{clock(part * bucket)}: {missing:.1f} s of {bucket:.1f} s without a leader",
         )
-        for part, missing in enumerate(max(0.0, each) for each in without)
+        for part, missing in enumerate(without)
         if missing > 0.005 * bucket
     )
     marks = tuple(sorted({round(LEFT + (each.at - history.begin) / bucket * scale, 1) for each in verdict.violations}))

@@ -1,1 +1,1 @@
-"""The checker of runs under faults, and its report."""
+"""The suite that proves the library under faults, tested itself."""

@@ -279,7 +279,8 @@ def test_the_register_without_a_guard_is_counted() -> None:
     assert judged(a_wrote_late=late, frozen=frozen).warnings == ()
     [warning] = judged(frozen=frozen).warnings
     assert "the nemesis is too weak" in warning
-    assert judged(frozen=dataclasses.replace(frozen, target="m1")).warnings == (), "no contender"
+    for harmless in ({"target": "m1"}, {"target": "b"}, {"begin": 3.2}, {"row": 1, "name": "killed"}):
+        assert judged(frozen=dataclasses.replace(frozen, **harmless)).warnings == (), "no leader was frozen"
 
 
 def test_observers() -> None:
@@ -310,6 +311,8 @@ def test_the_body_ends_before_the_key() -> None:
     frozen = Fault("leader process frozen", 4, "a", 3.0, 3.4)
     assert Rule.BODY not in rules(a_ended=Ended(3.5, "a", 10), frozen=frozen)
     assert Rule.BODY in rules(a_ended=Ended(3.5, "a", 10), frozen=dataclasses.replace(frozen, target="b"))
+    asked = Fault("leader process asked to stop", 3, "a", 3.0, 3.4)
+    assert Rule.BODY in rules(a_ended=Ended(3.5, "a", 10), asked=asked)
 
 
 def following(at: float) -> dict[str, Record | None]:
@@ -408,7 +411,17 @@ def test_a_run_that_was_stopped_is_judged_by_what_there_is() -> None:
     verdict = judged(final=None)
     assert verdict.ok
     assert any("did not come to its end" in each for each in verdict.warnings)
-    assert check([]).ok
+
+
+def test_a_run_without_a_leader_is_no_proof() -> None:
+    for records in ([], [RIGHT["run"]]):
+        assert check(records).ok
+        assert any("nothing was judged" in each for each in check(records).warnings)
+
+
+def test_without_the_record_of_the_run_no_bound_is_known() -> None:
+    found, violated = failover(**following(9.0), run=None, fault=Fault("killed", 1, "a", 3.0, 12.0))
+    assert (found.end, found.bound, violated) == (End.CRASH, None, [])
 
 
 # ---------------------------------------------------------------------- a simulated lock service
@@ -579,7 +592,8 @@ def release_too_early(records: list[Record], pick: random.Random) -> None:
     resigned = {each.token for each in of(records, Lost, lambda each: each.reason == "resigned")}
     resigned &= {each.token for each in ours(records)}
     ended = pick.choice(of(records, Ended, lambda each: each.token in resigned))
-    assume(not any(isinstance(each, Fault) and each.target == ended.who for each in records))
+    frozen = {each.target for each in records if isinstance(each, Fault) and each.row == 4}
+    assume(ended.who not in frozen)
     change(records, ended, at=ends(records)[ended.token].at + 0.0001)
 
 

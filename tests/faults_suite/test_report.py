@@ -92,8 +92,10 @@ def test_the_json_has_the_same_figures(bad: Report) -> None:
 @pytest.mark.parametrize("records", [[], [RUN], [RUN, Final(101.0, (), (), 0)]], ids=["nothing", "a title", "an end"])
 def test_an_empty_run(records: list[Record]) -> None:
     made = report(records)
-    well_formed(made.html)
+    shown = text(well_formed(made.html))
     assert json.loads(made.json)["figures"]["terms"] == 0
+    assert "Nothing was judged" in shown
+    assert "No violation" not in shown, "there is nothing to be proud of"
 
 
 def test_it_needs_nothing_else(bad: Report) -> None:
@@ -278,13 +280,16 @@ def test_the_last_moment_is_drawn() -> None:
 
 
 def test_the_overview_tells_the_time_without_a_leader() -> None:
-    records: list[Record] = [RUN, Believed("c1", 1, 100.0, 130.0), Believed("c2", 2, 160.0, 200.0)]
+    # Before the first belief and after the last nobody was expected to lead.
+    times = ((120.0, 150.0), (180.0, 200.0), (200.5, 220.0))
+    beliefs = [Believed("c1", number, *each) for number, each in enumerate(times, start=1)]
+    records: list[Record] = [RUN, *beliefs, Final(220.0, (), (), 0)]
     made = report(records)
     whole = overview(History(records), made.verdict)
     height = sum(each.height for each in whole.bars)
-    assert height == pytest.approx(30 * 44)
-    assert len(whole.bars) == 30
-    assert len(whole.marks) == 2, "those who never won, where they began"
+    assert height == pytest.approx(30.5 * 44)
+    assert len(whole.bars) == 31
+    assert len(whole.marks) == 3, "those who never won, where they began"
 
 
 # ---------------------------------------------------------------------- the other parts
@@ -371,6 +376,10 @@ def test_the_command_fails_on_a_violation(tmp_path: Path, capsys: pytest.Capture
     records = wrong(simulate(7, 10))
     assert main([str(written(tmp_path / "run", records)), "--output", str(tmp_path / "page.html")]) == 1
     assert Rule.WINNER.value in capsys.readouterr().out
+
+
+def test_the_command_fails_where_nothing_was_judged(tmp_path: Path) -> None:
+    assert main([str(written(tmp_path / "run", [RUN])), "--output", str(tmp_path / "page.html")]) == 1
 
 
 def test_the_command_wants_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
