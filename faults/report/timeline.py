@@ -236,7 +236,7 @@ def overview(history: History, verdict: Verdict) -> Overview:
     for belief in history.beliefs:
         for part in range(int((until - history.begin) / bucket), parts):
             begin = history.begin + part * bucket
-            if begin >= belief.begin:
+            if begin >= belief.begin:  # no more of this gap
                 break
             without[part] += max(0.0, min(belief.begin, begin + bucket) - max(until, begin))
         until = max(until, belief.end)

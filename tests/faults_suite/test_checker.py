@@ -419,6 +419,12 @@ def test_a_run_without_a_leader_is_no_proof() -> None:
         assert any("nothing was judged" in each for each in check(records).warnings)
 
 
+def test_scenarios_with_leases_of_several_lengths() -> None:
+    fault = Fault("killed", 1, "a", 3.0, 12.0)
+    longer = Run(0.0, 1, 5, 1.0, ("a", "b"), {})
+    assert failover(**following(8.9), longer=longer, fault=fault)[0].bound == 6.0
+
+
 def test_without_the_record_of_the_run_no_bound_is_known() -> None:
     found, violated = failover(**following(9.0), run=None, fault=Fault("killed", 1, "a", 3.0, 12.0))
     assert (found.end, found.bound, violated) == (End.CRASH, None, [])

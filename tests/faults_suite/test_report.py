@@ -240,6 +240,12 @@ def test_faults_are_drawn_over_what_they_concern() -> None:
     assert foreign.width > 1
 
 
+def test_a_name_that_does_not_fit_on_the_right_stands_on_the_left() -> None:
+    early, late = Fault("something long", 1, "m1", 110.0, 111.0), Fault("something long", 1, "m1", 158.5, 159.5)
+    [strip], _ = strips([RUN, early, late, Final(160.0, (), (), 0)])
+    assert [each.to_left for each in strip.shades] == [False, True]
+
+
 def test_names_never_cover_each_other() -> None:
     faults = [Fault(f"fault number {each}", 1, "m1", 100.5 + each * 0.7, 101.0 + each * 0.7) for each in range(80)]
     [strip], _ = strips([RUN, *faults])
