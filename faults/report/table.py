@@ -1,0 +1,65 @@
+"""The table of faults: what was done how often, what was measured, and its bound."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections import Counter, defaultdict
+
+from faults.checker import Figures, History
+from faults.records import Measured
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """One kind of fault, and one thing measured under it (``what`` is empty if nothing was)."""
+
+    row: int
+    names: tuple[str, ...]
+    times: int
+    """How often it was injected."""
+    what: str = ""
+    count: int = 0
+    median: float | None = None
+    worst: float | None = None
+    bound: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it kept its bound."""
+        return self.worst is None or self.bound is None or self.worst <= self.bound
+
+    @property
+    def used(self) -> float:
+        """How much of its bound the worst took, up to 1."""
+        return min(1.0, self.worst / self.bound) if self.worst is not None and self.bound else 0.0
+
+
+SUCCESSOR = "successor leads (where no other fault overlaps)"
+
+
+def table(history: History, figures: Figures) -> list[Row]:
+    """By number; what has none comes last."""
+    names: dict[int, Counter[str]] = defaultdict(Counter)
+    for fault in history.faults:
+        names[fault.row][fault.name] += 1
+    measured: dict[int, dict[str, list[Measured]]] = defaultdict(lambda: defaultdict(list))
+    for each in history.measured:
+        measured[each.row][each.what].append(each)
+    for failover in figures.failovers:
+        if failover.row and failover.bound is not None:
+            successor = Measured(failover.row, SUCCESSOR, failover.seconds, failover.bound)
+            measured[failover.row][SUCCESSOR].append(successor)
+    rows: list[Row] = []
+    for number in sorted({*names, *measured}, key=lambda each: (each == 0, each)):
+        if number == 0:  # of several kinds
+            rows += [Row(0, (name,), times) for name, times in sorted(names[0].items())]
+        known = tuple(sorted(names[number])) if number else ()
+        times = sum(names[number].values()) if number else 0
+        for what, values in sorted(measured[number].items()):
+            worst = max(values, key=lambda each: each.seconds - each.bound)
+            median = statistics.median(each.seconds for each in values)
+            rows.append(Row(number, known, times, what, len(values), median, worst.seconds, worst.bound))
+        if number and not measured[number]:
+            rows.append(Row(number, known, times))
+    return rows
