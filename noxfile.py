@@ -116,7 +116,7 @@ def run_tests(session: nox.Session) -> None:
     elif session.python == sys.executable:
         chosen = ["--cov", "--cov-report=term-missing:skip-covered"]
     else:  # what depends on etcd rather than on Python is tested once
-        chosen = [f"--ignore=tests/{each}" for each in ("faults", "test_embedded.py", "test_demo.py")]
+        chosen = [f"--ignore=tests/{each}" for each in ("faults", "faults_suite", "test_embedded.py", "test_demo.py")]
         session.env["AIOELECTION_QUICK"] = "1"
     session.run("pytest", WORKERS, *chosen)
 
