@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -328,6 +329,7 @@ async def play(script: list[tuple[float, tuple[str, Any]]]) -> None:
             watching.result()
 
 
+@pytest.mark.timeout(0)  # hypothesis would take it for a failure, and look for the shortest script that lasts so long
 @settings(
     max_examples=15 if "AIOELECTION_QUICK" in os.environ else 60,
     deadline=None,
