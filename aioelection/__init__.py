@@ -26,9 +26,11 @@ from aioelection.errors import (
     NotLeader,
     OutcomeUnknown,
     PermissionDenied,
+    StaleToken,
     Unauthenticated,
     Unavailable,
 )
+from aioelection.fencing import FenceGuard
 from aioelection.leader import Leader, get_leader
 from aioelection.leadership import Leadership
 from aioelection.lease import Lease
@@ -48,6 +50,7 @@ __all__ = [
     "DeleteResult",
     "ElectionError",
     "EndpointStatistics",
+    "FenceGuard",
     "GetResult",
     "InvalidConfiguration",
     "InvalidState",
@@ -65,6 +68,7 @@ __all__ = [
     "OutcomeUnknown",
     "PermissionDenied",
     "PutResult",
+    "StaleToken",
     "State",
     "Statistics",
     "Term",

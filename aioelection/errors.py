@@ -23,6 +23,7 @@ __all__ = [
     "NotLeader",
     "OutcomeUnknown",
     "PermissionDenied",
+    "StaleToken",
     "Unauthenticated",
     "Unavailable",
 ]
@@ -96,6 +97,18 @@ class LeaseExpired(ElectionError):
 
 class OutcomeUnknown(ElectionError):
     """A request was sent and not answered: it may or may not have been applied. It is not sent again."""
+
+
+class StaleToken(ElectionError):
+    """A resource refused a fencing token: it has seen a higher one, so that the sender leads no more.
+
+    ``token`` is the one that was refused, ``highest`` the highest that was seen.
+    """
+
+    def __init__(self, token: int, highest: int) -> None:
+        super().__init__(f"fencing token {token} is stale: {highest} was seen")
+        self.token = token
+        self.highest = highest
 
 
 class Unavailable(ElectionError, ConnectionError):
