@@ -1,0 +1,1 @@
+"""The suite that proves the library under faults, tested itself."""
