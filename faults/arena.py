@@ -45,6 +45,10 @@ class Stuck(Exception):
     """What must come about has not."""
 
 
+class Refused(Exception):
+    """etcd's answer is no."""
+
+
 class Hand:
     """A third party's hand on etcd: each request goes to the first member that answers it."""
 
@@ -63,20 +67,30 @@ class Hand:
         found = (await self._ask(rpc.KVStub, "Range", rpc.RangeRequest(key=KEY.encode()))).kvs
         return found[0] if found else None
 
-    async def delete(self) -> None:
-        await self._ask(rpc.KVStub, "DeleteRange", rpc.DeleteRangeRequest(key=KEY.encode()))
+    async def delete(self, token: int) -> None:
+        """Delete the key of that term, and of no later one, however late the request arrives."""
+        await self._change(token, rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=KEY.encode())))
 
-    async def put(self, value: bytes) -> None:
-        await self._ask(rpc.KVStub, "Put", rpc.PutRequest(key=KEY.encode(), value=value))
+    async def put(self, token: int, value: bytes) -> None:
+        """Write to the key of that term, without a lease."""
+        await self._change(token, rpc.RequestOp(request_put=rpc.PutRequest(key=KEY.encode(), value=value)))
+
+    async def _change(self, token: int, operation: Any) -> None:
+        compare = rpc.Compare(
+            key=KEY.encode(), target=rpc.Compare.CREATE, result=rpc.Compare.EQUAL, create_revision=token
+        )
+        await self._ask(rpc.KVStub, "Txn", rpc.TxnRequest(compare=[compare], success=[operation]))
 
     async def revoke(self, lease: int) -> None:
-        await self._ask(rpc.LeaseStub, "LeaseRevoke", rpc.LeaseRevokeRequest(ID=lease))
+        with contextlib.suppress(Refused):  # gone already
+            await self._ask(rpc.LeaseStub, "LeaseRevoke", rpc.LeaseRevokeRequest(ID=lease))
 
     async def compact(self) -> None:
         """All that is history by now."""
         reply = await self._ask(rpc.KVStub, "Range", rpc.RangeRequest(key=KEY.encode()))
         await asyncio.sleep(0.3)  # so that the recorder has seen it
-        await self._ask(rpc.KVStub, "Compact", rpc.CompactionRequest(revision=reply.header.revision))
+        with contextlib.suppress(Refused):  # compacted already
+            await self._ask(rpc.KVStub, "Compact", rpc.CompactionRequest(revision=reply.header.revision))
 
     async def leases(self) -> tuple[int, ...]:
         reply = await self._ask(rpc.LeaseStub, "LeaseLeases", rpc.LeaseLeasesRequest())
@@ -98,15 +112,18 @@ class Hand:
         return tuple((token, number) for _, token, number in sorted(found))
 
     async def _ask(self, stub: Any, method: str, request: Any) -> Any:
-        refused: Exception | None = None
-        for _ in range(5):
+        """Again and again: another fault may be under way."""
+        deadline = now() + 30
+        while True:
             for channel in self._channels:
                 try:
                     return await getattr(stub(channel), method)(request, timeout=1)
                 except grpc.RpcError as error:
-                    refused = error
+                    if error.code() in {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.OUT_OF_RANGE}:
+                        raise Refused(error.details()) from error
+                    if now() > deadline:
+                        raise Stuck(f"etcd does not answer: {error.details()}") from error
             await asyncio.sleep(0.1)
-        raise Stuck(f"etcd does not answer: {refused!r}")
 
 
 _OPTIONS = [("grpc.max_reconnect_backoff_ms", 500), ("grpc.use_local_subchannel_pool", 1)]
@@ -221,7 +238,9 @@ class Arena:
             await self.signal(name, signal.SIGTERM)
 
     async def finish(self) -> None:
-        """Everything ends in order, and what is left is written down."""
+        """Everything is made well and ends in order, and what is left is written down."""
+        await self.cluster.isolate()
+        await self.cluster.start(*self.cluster.names)  # those that a fault which was stopped has left dead
         await self.led()
         await asyncio.sleep(self.ttl + 1.5)  # leases of those that were killed expire
         await self.finish_contenders()

@@ -99,7 +99,15 @@ async def do(scene: Scene, action: Action) -> Fault:
 
 
 async def play(scene: Scene, action: Action) -> Outcome | None:
-    """The fault, measured against its bound; then somebody leads again."""
+    """The fault, measured against its bound; then somebody leads again, and all is calm."""
+    outcome = await _measured(scene, action)
+    await scene.arena.led()
+    # Whoever waits has to find a member and watch again before the next fault can be measured alone.
+    await asyncio.sleep(2.5 * ELECTION_TIMEOUT if action.domain in {"etcd", "network"} else 1.0)
+    return outcome
+
+
+async def _measured(scene: Scene, action: Action) -> Outcome | None:
     arena, token = scene.arena, scene.leader.token
     fault = await do(scene, action)
     bound = action.bound(scene.ttl)
@@ -115,10 +123,8 @@ async def play(scene: Scene, action: Action) -> Outcome | None:
             led = await arena.led()
             seconds = 0.0 if led.token == token else led.at - fault.begin
         case _:
-            await arena.led()
             return None
     arena.tell(Measured(action.row, action.name, seconds, bound))
-    await arena.led()
     return Outcome(action, seconds, bound)
 
 
@@ -169,12 +175,13 @@ async def both_leaders(scene: Scene) -> str:
 
 
 async def revoke(scene: Scene, _target: str) -> None:
-    if (found := await scene.arena.hand.get()) is not None and found.lease:
+    found = await scene.arena.hand.get()
+    if found is not None and found.create_revision == scene.leader.token:
         await scene.arena.hand.revoke(found.lease)
 
 
 async def delete(scene: Scene, _target: str) -> None:
-    await scene.arena.hand.delete()
+    await scene.arena.hand.delete(scene.leader.token)
 
 
 async def overwrite(scene: Scene, target: str) -> None:
@@ -187,13 +194,11 @@ async def overwrite_alike(scene: Scene, target: str) -> None:
 
 async def _put(scene: Scene, value: bytes) -> None:
     """Nothing ends an intruder without a lease but whoever put it there."""
-    await scene.arena.hand.put(value)
     try:
+        await scene.arena.hand.put(scene.leader.token, value)
         await asyncio.sleep(1)
     finally:
-        found = await scene.arena.hand.get()
-        if found is not None and not found.lease:
-            await scene.arena.hand.delete()
+        await scene.arena.hand.delete(scene.leader.token)
 
 
 async def compact(scene: Scene, _target: str) -> None:
@@ -204,7 +209,7 @@ async def compact(scene: Scene, _target: str) -> None:
         for link in links:
             link.hold("replies")
         await asyncio.sleep(0.1)
-        await scene.arena.hand.delete()
+        await scene.arena.hand.delete(scene.leader.token)
         await scene.arena.hand.compact()
     finally:
         for link in links:
@@ -349,6 +354,11 @@ def deadline(ttl: int) -> float:
     return float(ttl)
 
 
+def prolonged(ttl: int) -> float:
+    """The old key goes first: an etcd that starts prolongs leases by their TTL, and sweeps twice a second."""
+    return ttl + 0.5 + 1.0
+
+
 def long(ttl: int) -> float:
     return ttl + 1.5
 
@@ -368,7 +378,7 @@ TABLE: tuple[Action, ...] = (
     Action("half-open connections", 17, "network", the_leader, links(swallow, long), "loss", deadline),
     Action("connections cut", 0, "network", the_leader, links(cut, lambda _: 1.0), "no loss"),
     Action("slow network", 18, "network", the_leader, links(slow, lambda ttl: 2.0 * ttl), "no loss"),
-    Action("etcd stopped", 19, "etcd", everyone, outage, "return", lambda _: 1.0),
+    Action("etcd stopped", 19, "etcd", everyone, outage, "return", prolonged),
     Action("lease revoked", 21, "key", the_leader, revoke, "loss", told, foreign=True),
     Action("leader key deleted", 22, "key", the_leader, delete, "loss", told, foreign=True),
     Action("leader key overwritten", 23, "key", the_leader, overwrite, "loss", told, foreign=True),
@@ -405,6 +415,9 @@ async def strike(arena: Arena, chance: random.Random) -> tuple[Action, ...]:
         await asyncio.sleep(pause)
         await do(Scene(arena, leader, its_chance), action)
 
-    await asyncio.gather(*(later(*each) for each in zip(actions, chances, pauses, strict=True)))
+    striking = (later(*each) for each in zip(actions, chances, pauses, strict=True))
+    for failed in await asyncio.gather(*striking, return_exceptions=True):
+        if failed is not None:
+            raise failed
     await arena.led()
     return actions
