@@ -84,7 +84,10 @@ async def _soak(here: Arena, seed: int, minutes: float, ttl: int) -> bool:
             while now() < began + 60 * minutes:
                 actions = await strike(here, chance)
                 done.update(each.name for each in actions)
-                progress.update(task, completed=now() - began, description=" + ".join(each.name for each in actions))
+                what = " + ".join(each.name for each in actions)
+                progress.update(task, completed=now() - began, description=what)
+                if not console.is_terminal:
+                    console.print(f"{now() - began:7.1f} s  {what}", highlight=False)
                 await asyncio.sleep(chance.random())
     finally:
         console.print(f"{sum(done.values())} faults in {now() - began:.0f} s:")
