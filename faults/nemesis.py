@@ -145,9 +145,11 @@ async def kill(scene: Scene, target: str) -> None:
 
 async def kill_both(scene: Scene, target: str) -> None:
     contender, member = target.split(", ")
-    await asyncio.gather(scene.arena.signal(contender, signal.SIGKILL), scene.arena.cluster.kill(member))
-    await asyncio.sleep(2 * ELECTION_TIMEOUT)
-    await scene.arena.cluster.start(member)
+    try:
+        await asyncio.gather(scene.arena.signal(contender, signal.SIGKILL), scene.arena.cluster.kill(member))
+        await asyncio.sleep(2 * ELECTION_TIMEOUT)
+    finally:
+        await scene.arena.cluster.start(member)
 
 
 async def terminate(scene: Scene, target: str) -> None:
@@ -326,8 +328,10 @@ async def outage(scene: Scene, _target: str) -> None:
 
 async def rolling_restart(scene: Scene, _target: str) -> None:
     for each in scene.arena.cluster.names:
-        await scene.arena.cluster.stop(each)
-        await scene.arena.cluster.start(each)
+        try:
+            await scene.arena.cluster.stop(each)
+        finally:
+            await scene.arena.cluster.start(each)
         await asyncio.sleep(0.5)
 
 
