@@ -51,9 +51,8 @@ async def _scenarios(here: Arena, seed: int, only: str) -> bool:
     chosen = [each for each in TABLE if only in each.name]
     try:
         for ttl in sorted({each.ttl for each in chosen}):
-            if ttl != min(each.ttl for each in chosen):
-                await here.finish_contenders()
-            await here.begin(seed, ttl, "each fault once")
+            begin = here.begin if ttl == min(each.ttl for each in chosen) else here.change_ttl
+            await begin(seed, ttl, "each fault once")
             for action in (each for each in chosen if each.ttl == ttl):
                 console.print(f"{action.row or '':>3} {action.name}", style="dim")
                 outcome = await play(Scene(here, await here.led(), random.Random(chance.random())), action)

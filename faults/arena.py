@@ -218,6 +218,17 @@ class Arena:
             await self.start(name)
         await self.led()
 
+    async def change_ttl(self, seed: int, ttl: int, title: str) -> None:
+        """Every contender anew with that TTL, the leader last, so that others stand when it resigns."""
+        leader = (await self.led()).who
+        self.ttl = ttl
+        for name in (each for each in self.contenders if each != leader):
+            await self.signal(name, signal.SIGTERM)
+            await self.start(name)
+        await asyncio.sleep(5)  # until they stand
+        await self.signal(leader, signal.SIGTERM)
+        await self.begin(seed, ttl, title)
+
     async def start(self, name: str) -> None:
         """A contender, if it does not run."""
         if name not in self._processes or self._processes[name].returncode is not None:
