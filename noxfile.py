@@ -142,6 +142,20 @@ def mutants(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Do each fault of the table once to a cluster with contenders, and check the outcome; about three minutes."""
+    session.install("-e", ".[cli]", *group("faults"))
+    session.run("python", "-m", "faults", "scenarios", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Do faults at random: `-- --minutes N --seed S`."""
+    session.install("-e", ".[cli]", *group("faults"))
+    session.run("python", "-m", "faults", "soak", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, format, and which module imports which."""
     session.install("-e", ".", *group("lint"))
