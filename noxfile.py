@@ -144,14 +144,14 @@ def mutants(session: nox.Session) -> None:
 @nox.session
 def faults(session: nox.Session) -> None:
     """Do each fault of the table once to a cluster with contenders, and check the outcome; about three minutes."""
-    session.install("-e", ".[cli]", *group("faults"))
+    session.install("-e", ".[cli]", *group("tests"))
     session.run("python", "-m", "faults", "scenarios", *session.posargs)
 
 
 @nox.session
 def soak(session: nox.Session) -> None:
     """Do faults at random: `-- --minutes N --seed S`."""
-    session.install("-e", ".[cli]", *group("faults"))
+    session.install("-e", ".[cli]", *group("tests"))
     session.run("python", "-m", "faults", "soak", *session.posargs)
 
 
