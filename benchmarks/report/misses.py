@@ -1,0 +1,3 @@
+"""Why goals are missed, as far as the profiler tells: by figure and measure."""
+
+WHY: dict[str, str] = {}
