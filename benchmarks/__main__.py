@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.figures import NAMES, figures
 from benchmarks.machine import machine, versions
-from benchmarks.report import page, plots, table
+from benchmarks.report import page, table
 from benchmarks.results import Results
 from benchmarks.runner import measure
 from benchmarks.servers import servers
@@ -54,6 +54,8 @@ def main() -> None:
     if chosen.json:
         results.write(chosen.json)
     if chosen.docs:
+        from benchmarks.report import plots  # noqa: PLC0415 (not everybody has matplotlib)
+
         plots.write(results, chosen.docs / "benchmarks")
         (chosen.docs / "benchmarks.md").write_text(page.text(results))
     table.show(results)

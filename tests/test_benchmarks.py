@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 from benchmarks.figure import FLOOR, OURS, Goal
 from benchmarks.figures import NAMES, figures
@@ -19,10 +18,11 @@ QUICK = ("campaign_shared", "guarded_txn", "check", "renewal", "observers")
 
 
 def test_a_quick_run(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     written = tmp_path / "results.json"
-    command = [sys.executable, "-m", "benchmarks", "--quick", "--json", str(written), "--docs", str(tmp_path)]
-    run = subprocess.run([*command, *QUICK], cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--json", str(written), *QUICK]
+    if importlib.util.find_spec("matplotlib"):
+        command += ["--docs", str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
     assert run.returncode == 0, run.stderr
     results = Results.read(written)
     assert [figure.name for figure in results.figures] == list(QUICK)
@@ -32,7 +32,8 @@ def test_a_quick_run(tmp_path: Path) -> None:
             assert measure.samples[OURS], f"{figure.name}: {measure.name} was not measured"
         assert set(figure.measures[0].samples) == set(planned.sides)
         assert figure.title in run.stdout
-    assert (tmp_path / "benchmarks.md").read_text() == text(results)
+    if "--docs" in command:
+        assert (tmp_path / "benchmarks.md").read_text() == text(results)
 
 
 def test_every_figure_has_its_name_and_something_to_measure() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -9,6 +10,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from benchmarks.figure import FLOOR, Figure, Goal, Measure, Open, Place, Plan, Sampler, Samples
 from benchmarks.peers import PEERS, Peer
+
+PAUSE = 0.01
+"""Seconds after each, so that what is left to do of one campaign is no part of the next."""
 
 
 def side(peer: Peer) -> Open:
@@ -23,6 +27,7 @@ def side(peer: Peer) -> Open:
                     began = time.monotonic()
                     taken.append(await candidate.stand() - began)
                     await candidate.resign()
+                    await asyncio.sleep(PAUSE)
                 return {"time": taken}
 
             yield sample

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from aioelection import Leadership, Lease, connect
 from benchmarks.figure import FLOOR, OURS, Figure, Goal, Measure, Place, Plan, Sampler, Samples
+from benchmarks.figures.campaign import PAUSE
 from benchmarks.peers.bare import TTL, Bare
 
 KEY = "/benchmarks/shared/"
@@ -27,6 +29,7 @@ async def ours(place: Place) -> AsyncIterator[Sampler]:
                 began = time.monotonic()
                 async with leadership.campaign(TTL, b"benchmark", lease=lease):
                     taken.append(time.monotonic() - began)
+                await asyncio.sleep(PAUSE)
             return {"time": taken}
 
         yield sample
@@ -47,6 +50,7 @@ async def floor(place: Place) -> AsyncIterator[Sampler]:
                 assert (await bare.create(key, b"benchmark", lease)).succeeded
                 taken.append(time.monotonic() - began)
                 await bare.delete(key)
+                await asyncio.sleep(PAUSE)
             return {"time": taken}
 
         yield sample

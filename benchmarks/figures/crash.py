@@ -7,10 +7,11 @@ import random
 import secrets
 import sys
 import time
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 
 from aioelection import Leadership, connect
 from benchmarks.figure import OURS, Figure, Goal, Measure, Place, Plan, Samples, side
+from benchmarks.processes import kill
 
 TTL = 2
 """The shortest that etcd grants."""
@@ -26,7 +27,8 @@ async def lead(endpoint: str, key: str) -> None:
 async def crashes(place: Place, count: int) -> Samples:
     """That many leaders at once, each with a key and a successor of its own, killed at different times."""
     async with AsyncExitStack() as stack:
-        return {"time": [*await asyncio.gather(*(crash(place, stack) for _ in range(count)))]}
+        taken = await asyncio.gather(*(crash(place, stack) for _ in range(count)))
+    return {"time": list(taken)}
 
 
 async def crash(place: Place, stack: AsyncExitStack) -> float:
@@ -44,8 +46,7 @@ async def crash(place: Place, stack: AsyncExitStack) -> float:
         leader.kill()
         return await standing - killed
     finally:
-        with suppress(ProcessLookupError):
-            leader.kill()
+        kill(leader)
         await leader.wait()
 
 

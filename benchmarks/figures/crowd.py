@@ -17,6 +17,7 @@ from typing import Any
 
 from aioelection import Leadership, connect
 from benchmarks.figure import Figure, Goal, Measure, Open, Place, Plan, Sampler, Samples
+from benchmarks.processes import kill
 
 SETTLED = 0.05
 """Seconds for which each leads: the others wait when it resigns."""
@@ -88,11 +89,6 @@ def side(processes: int, candidates: int) -> Open:
             yield sample
 
     return opened
-
-
-def kill(process: asyncio.subprocess.Process) -> None:
-    with suppress(ProcessLookupError):
-        process.kill()
 
 
 FIGURE = Figure(

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from benchmarks.figure import FLOOR, Figure, Goal, Measure, Open, Place, Plan, Sampler, Samples
 from benchmarks.peers import PEERS, Candidate, Peer
 
-SETTLED = 0.05
+SETTLED = 0.03
 """Seconds for which a successor is left to stand, so that it waits when the leader resigns."""
 
 
@@ -50,7 +50,7 @@ def side(peer: Peer) -> Open:
                 await leader.elected
                 for number in range(1, count + 1):
                     successor = Turn(candidates[number % 2])
-                    await asyncio.sleep(2 * SETTLED if "etcdctl" in peer.name else SETTLED)
+                    await asyncio.sleep(3 * SETTLED if "etcdctl" in peer.name else SETTLED)
                     began = asyncio.ensure_future(leader.end())
                     elected = await successor.elected
                     taken.append(elected - await began)

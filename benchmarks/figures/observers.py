@@ -26,7 +26,7 @@ def ours(observers: int) -> Open:
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(connect(place.endpoint))
             bare = await Bare.open(stack, place.endpoint)
-            key = KEY + secrets.token_hex(8)
+            key, lease = KEY + secrets.token_hex(8), await bare.grant()
             all_told = Countdown(number)
 
             async def follow(observer: Observer) -> None:
@@ -44,7 +44,7 @@ def ours(observers: int) -> Open:
                     await asyncio.sleep(0.02)
                     all_told = Countdown(number)
                     began = time.monotonic()
-                    await bare.kv.Put(rpc.PutRequest(key=key.encode(), value=b"leader"))
+                    await bare.kv.Put(rpc.PutRequest(key=key.encode(), value=b"leader", lease=lease))
                     await all_told.over.wait()
                     found["time"].append(time.monotonic() - began)
                     found["watches"].append(float(client.statistics().watches))

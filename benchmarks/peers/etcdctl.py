@@ -6,9 +6,10 @@ import asyncio
 import os
 import signal
 import time
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 
 from benchmarks.figure import NotHere, Place
+from benchmarks.processes import kill
 
 
 async def candidate(stack: AsyncExitStack, place: Place, key: str) -> Etcdctl:
@@ -43,5 +44,4 @@ class Etcdctl:
 
     def kill(self) -> None:
         if self._process is not None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
+            kill(self._process)

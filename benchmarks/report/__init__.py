@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.results import MeasureResult, Verdict
+from benchmarks.results import Verdict
+
+HANDOVER_PLOT, SCALE_PLOT = "handover.svg", "scale.svg"
 
 
 def amount(value: float, unit: str) -> str:
@@ -37,7 +39,3 @@ def value_told(verdict: Verdict, unit: str) -> str:
     if verdict.of is None or verdict.goal.how == "above":
         return amount(verdict.value, unit)
     return f"{verdict.value:.2f}"
-
-
-def sides_in_order(measure: MeasureResult) -> list[str]:
-    return list(measure.samples)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.peers import NOT_RUN, PEERS
-from benchmarks.report import amount, goal_told, plots, value_told
+from benchmarks.report import HANDOVER_PLOT, SCALE_PLOT, amount, goal_told, value_told
 from benchmarks.report.misses import WHY
 from benchmarks.results import FigureResult, Results, verdicts
 
@@ -34,9 +34,9 @@ def _lines(results: Results) -> Iterator[str]:
     for figure in results.figures:
         yield from _figure(figure)
         if figure.name == "handover":
-            yield f"\n![The distribution of hand-over times](benchmarks/{plots.HANDOVER})"
+            yield f"\n![The distribution of hand-over times](benchmarks/{HANDOVER_PLOT})"
         if figure.name == "scale":
-            yield f"\n![Cost against the number of leaderships](benchmarks/{plots.SCALE})"
+            yield f"\n![Cost against the number of leaderships](benchmarks/{SCALE_PLOT})"
 
 
 def _goals(results: Results) -> Iterator[str]:

@@ -10,9 +10,8 @@ from matplotlib import pyplot as plt
 
 from benchmarks.figure import FLOOR, OURS
 from benchmarks.figures.scale import KINDS
+from benchmarks.report import HANDOVER_PLOT, SCALE_PLOT
 from benchmarks.results import FigureResult, Results
-
-HANDOVER, SCALE = "handover.svg", "scale.svg"
 
 COLOURS = {OURS: "#d62728", FLOOR: "#222222"}
 
@@ -24,9 +23,9 @@ def write(results: Results, folder: Path) -> None:
     mpl.rcParams.update({"axes.spines.right": False})
     folder.mkdir(parents=True, exist_ok=True)
     if handover := results.figure("handover"):
-        _save(_handover(handover), folder / HANDOVER)
+        _save(_handover(handover), folder / HANDOVER_PLOT)
     if scale := results.figure("scale"):
-        _save(_scale(scale, results.figure("shared_lease")), folder / SCALE)
+        _save(_scale(scale, results.figure("shared_lease")), folder / SCALE_PLOT)
 
 
 def _save(figure: Any, path: Path) -> None:
