@@ -7,6 +7,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+from benchmarks.figure import Plan
 from benchmarks.figures import NAMES, figures
 from benchmarks.machine import machine, versions
 from benchmarks.report import page, table
@@ -21,6 +22,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What the library costs.")
     parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"of {', '.join(NAMES)}; all, if none is named")
     parser.add_argument("--quick", action="store_true", help="a few samples of little: to see that it works")
+    parser.add_argument("--rounds", type=int, metavar="N", help="so many, for each figure")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
     parser.add_argument("--read", type=Path, metavar="FILE", help="measure nothing: show what was written")
     parser.add_argument("--docs", type=Path, metavar="FOLDER", help=f"write the page and its plots, as to {DOCS}")
@@ -30,12 +32,14 @@ def arguments() -> argparse.Namespace:
     return chosen
 
 
-async def run(names: tuple[str, ...], *, quick: bool) -> Results:
+async def run(names: tuple[str, ...], *, quick: bool, rounds: int | None = None) -> Results:
     """Measure these figures."""
     async with servers(quick=quick, zookeeper="handover" in names or "campaign" in names) as (place, etcd):
         results = Results(machine(), versions(etcd.version), quick)
         for figure in figures(names):
             plan = figure.quick if quick else figure.full
+            if rounds is not None:
+                plan = Plan(rounds, plan.samples)
             results.figures.append(await measure(figure, place, plan, say))
     return results
 
@@ -50,7 +54,7 @@ def main() -> None:
         results = Results.read(chosen.read)
     else:
         names = tuple(name for name in NAMES if name in chosen.figures) or NAMES
-        results = asyncio.run(run(names, quick=chosen.quick))
+        results = asyncio.run(run(names, quick=chosen.quick, rounds=chosen.rounds))
     if chosen.json:
         results.write(chosen.json)
     if chosen.docs:

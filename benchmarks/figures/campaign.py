@@ -41,7 +41,7 @@ FIGURE = Figure(
     about="One candidate, nobody leads. From the call to the body: a lease is granted, and a transaction wins.",
     measures=(Measure("time", "campaign to the body", "s", (Goal(1.15, FLOOR),)),),
     sides={peer.name: side(peer) for peer in PEERS},
-    full=Plan(rounds=20, samples=20),
+    full=Plan(rounds=12, samples=20),
     quick=Plan(rounds=2, samples=2),
     notes={"etcdctl elect": "includes the start of the process", "kazoo": "has its session already: nothing to grant"},
 )

@@ -51,6 +51,7 @@ async def crash(place: Place, stack: AsyncExitStack) -> float:
 
 
 async def stand(leadership: Leadership) -> float:
+    elected = 0.0
     async with leadership.campaign(TTL, b"benchmark"):
         elected = time.monotonic()
     return elected

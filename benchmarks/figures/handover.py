@@ -77,6 +77,6 @@ FIGURE = Figure(
         ),
     ),
     sides={peer.name: side(peer) for peer in PEERS},
-    full=Plan(rounds=20, samples=20),
+    full=Plan(rounds=12, samples=16),
     quick=Plan(rounds=2, samples=2),
 )
