@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 from pathlib import Path
 
@@ -23,7 +24,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"of {', '.join(NAMES)}; all, if none is named")
     parser.add_argument("--quick", action="store_true", help="a few samples of little: to see that it works")
     parser.add_argument("--rounds", type=int, metavar="N", help="so many, for each figure")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what is measured")
+    parser.add_argument("--into", type=Path, metavar="FILE", help="put it in place of what was written there before")
     parser.add_argument("--read", type=Path, metavar="FILE", help="measure nothing: show what was written")
     parser.add_argument("--docs", type=Path, metavar="FOLDER", help=f"write the page and its plots, as to {DOCS}")
     chosen = parser.parse_args()
@@ -32,8 +34,8 @@ def arguments() -> argparse.Namespace:
     return chosen
 
 
-async def run(names: tuple[str, ...], *, quick: bool, rounds: int | None = None) -> Results:
-    """Measure these figures."""
+async def run(names: tuple[str, ...], *, quick: bool, rounds: int | None, json: Path | None) -> Results:
+    """Measure these figures; what is measured is written after each."""
     async with servers(quick=quick, zookeeper="handover" in names or "campaign" in names) as (place, etcd):
         results = Results(machine(), versions(etcd.version), quick)
         for figure in figures(names):
@@ -41,6 +43,8 @@ async def run(names: tuple[str, ...], *, quick: bool, rounds: int | None = None)
             if rounds is not None:
                 plan = Plan(rounds, plan.samples)
             results.figures.append(await measure(figure, place, plan, say))
+            if json:
+                results.write(json)
     return results
 
 
@@ -49,14 +53,17 @@ def say(line: str) -> None:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the servers end too
     chosen = arguments()
     if chosen.read:
         results = Results.read(chosen.read)
     else:
         names = tuple(name for name in NAMES if name in chosen.figures) or NAMES
-        results = asyncio.run(run(names, quick=chosen.quick, rounds=chosen.rounds))
-    if chosen.json:
-        results.write(chosen.json)
+        results = asyncio.run(run(names, quick=chosen.quick, rounds=chosen.rounds, json=chosen.json))
+    if chosen.into:
+        results, anew = Results.read(chosen.into), results
+        results.replace(anew)
+        results.write(chosen.into)
     if chosen.docs:
         from benchmarks.report import plots  # noqa: PLC0415 (not everybody has matplotlib)
 

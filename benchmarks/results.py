@@ -99,6 +99,11 @@ class Results:
     def figure(self, name: str) -> FigureResult | None:
         return next((each for each in self.figures if each.name == name), None)
 
+    def replace(self, results: Results) -> None:
+        """Take over what has been measured anew."""
+        anew = {each.name: each for each in results.figures}
+        self.figures = [anew.pop(each.name, each) for each in self.figures] + list(anew.values())
+
     def write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(dataclasses.asdict(self)) + "\n")

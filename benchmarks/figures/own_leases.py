@@ -37,7 +37,7 @@ FIGURE = Figure(
         Measure("memory", "memory, each", "B"),
     ),
     sides={OURS: side(ours), FLOOR: side(floor), "PD's way": side(pd)},
-    full=Plan(rounds=3, samples=1),
+    full=Plan(rounds=2, samples=1),
     quick=Plan(rounds=1, samples=1),
     fresh=True,
     notes={"PD's way": "a call for each renewal of each lease"},
