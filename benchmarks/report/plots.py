@@ -14,6 +14,7 @@ from benchmarks.report import HANDOVER_PLOT, SCALE_PLOT
 from benchmarks.results import FigureResult, Results
 
 COLOURS = {OURS: "#d62728", FLOOR: "#222222"}
+OTHERS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#9467bd", "#8c564b", "#17becf"]
 
 
 def write(results: Results, folder: Path) -> None:
@@ -36,6 +37,7 @@ def _save(figure: Any, path: Path) -> None:
 def _handover(result: FigureResult) -> Any:
     """For each side the share of hand-overs that were done within a time."""
     figure, axes = plt.subplots(figsize=(8, 4.5))
+    axes.set_prop_cycle(color=OTHERS)
     samples = result.measures[0].samples
     for side in sorted(samples, key=result.measures[0].statistic):
         times = sorted(1000 * each for each in samples[side])
