@@ -75,7 +75,9 @@ def _scale(result: FigureResult, largest: FigureResult | None) -> Any:
                     points[10_000] = more.statistic(OURS) * factor
             axes.plot(*zip(*sorted(points.items()), strict=True), marker="o", label=kind)
         axes.set_xscale("log")
-        axes.set_yscale("log")
+        axes.set_yscale("log" if name == "cpu" else "linear")
+        if name == "memory":
+            axes.set_ylim(bottom=0)
         axes.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.yaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_xlabel("leaderships in one process")
