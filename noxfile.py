@@ -156,6 +156,14 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure what it costs, beside the floor and the peers, and write the page of the documentation."""
+    session.install("-e", ".[embedded]", *group("bench"))
+    arguments = session.posargs or ["--json", "docs/benchmarks/results.json", "--docs", "docs"]
+    session.run("python", "-m", "benchmarks", *arguments)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, format, and which module imports which."""
     session.install("-e", ".", *group("lint"))

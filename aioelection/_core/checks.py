@@ -39,7 +39,7 @@ def leader_data(value: object) -> bytes:
     """A candidate's identity as bytes; a protobuf message is serialized."""
     if isinstance(value, str):
         value = _encoded(value, "leader_data")
-    elif isinstance(value, Serializable) and not isinstance(value, type):
+    elif not isinstance(value, bytes | type) and isinstance(value, Serializable):  # last: it takes 40 µs
         value = value.SerializeToString()
     if not isinstance(value, bytes):
         raise InvalidConfiguration(f"leader_data must be str, bytes or a protobuf message, not {value!r}")

@@ -218,7 +218,8 @@ class Candidate:
         key, lease = self._seat.key, self._lease
         txn = Txn((created_at(key, 0), *self._compares), (Put(key, self._value, lease.id),), (Get(key),))
         try:
-            reply = await self._hub.pool.txn(txn, timeout=REQUEST_TIMEOUT)
+            async with self._hub.standing:
+                reply = await self._hub.pool.txn(txn, timeout=REQUEST_TIMEOUT)
         except LeaseNotFound:
             lease.gone()
             raise Unavailable("the lease was gone before the campaign's transaction") from None

@@ -80,6 +80,8 @@ class KeyGuard:
     # ------------------------------------------------------------------ what the watch tells
 
     def _told(self, fact: Fact) -> None:
+        if self._term.loss_reason is not None:
+            return  # the key is being released
         match fact:
             case Changed(event):
                 self._changed(event)

@@ -36,6 +36,9 @@ _hubs: weakref.WeakSet[Hub] = weakref.WeakSet()
 REQUEST_TIMEOUT = 5.0
 """Seconds that a request may take in all, over all members that are asked."""
 
+MOST_STANDING = 100
+"""Transactions of candidates that are under way at once: ten thousand would take longer than a request may."""
+
 FORKED = "the client was made before a fork; connect anew in the child"
 
 CLEAN_UP = 1.0
@@ -63,6 +66,8 @@ class Hub:
         self.leases: weakref.WeakSet[LeaseLife] = weakref.WeakSet()
         self.iterators: weakref.WeakSet[Closeable] = weakref.WeakSet()
         self._lines: weakref.WeakValueDictionary[bytes, Line] = weakref.WeakValueDictionary()
+        self.standing = asyncio.Semaphore(MOST_STANDING)
+        """Held by a candidate while its transaction is under way."""
         self.closed = False
         self._closing: asyncio.Task[None] | None = None
         self._vacated = asyncio.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -70,6 +71,8 @@ class LeaseLife:
         self._granting = False
         self._keepers = 0
         self._holders: dict[Holder, None] = {}
+        self._claims: Counter[bytes] = Counter()
+        """How many holders each key has: a thousand may be on one lease."""
         self._verifying = False
         self._swept: set[bytes] = set()
         hub.leases.add(self)
@@ -161,14 +164,20 @@ class LeaseLife:
 
     def attach(self, holder: Holder) -> None:
         """Tell the holder from now on what happens to the lease."""
-        self._holders[holder] = None
+        if holder not in self._holders:
+            self._holders[holder] = None
+            self._claims[holder.key] += 1
 
     def detach(self, holder: Holder) -> None:
-        self._holders.pop(holder, None)
+        if holder in self._holders:
+            del self._holders[holder]
+            self._claims[holder.key] -= 1
+            if not self._claims[holder.key]:
+                del self._claims[holder.key]
 
     def claims(self, key: bytes) -> bool:
         """Whether a candidate or a term on this lease stands for that key."""
-        return any(holder.key == key for holder in self._holders)
+        return key in self._claims
 
     def check_unclaimed(self, key: bytes) -> None:
         """Raise ``InvalidState`` if ``key`` is claimed: one campaign or term at a time stands for it on a lease."""

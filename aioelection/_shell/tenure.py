@@ -171,16 +171,19 @@ class Tenure:
             await finish(self._release_or_expire())
 
     async def _release(self) -> None:
-        self._unkept.set()
-        async with self._releasing:
-            if self.released.is_set():
-                return
-            if self.owns_lease:
-                self.lease.detach(self)  # its end is no news here, and would pass for the release
-                await self.lease.close()
-            else:
-                await self.delete_key()
-            self._release_over()
+        """Whoever waits for the key goes first: what kept the term is put away after it."""
+        try:
+            async with self._releasing:
+                if self.released.is_set():
+                    return
+                if self.owns_lease:
+                    self.lease.detach(self)  # its end is no news here, and would pass for the release
+                    await self.lease.close()
+                else:
+                    await self.delete_key()
+                self._release_over()
+        finally:
+            self._unkept.set()
 
     async def _release_or_expire(self) -> None:
         try:

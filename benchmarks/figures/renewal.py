@@ -1,0 +1,117 @@
+"""The CPU that one renewal takes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from aetcd import rpc
+
+from aioelection import Client, Lease, connect
+from benchmarks.figure import FLOOR, OURS, Figure, Goal, Measure, Place, Plan, Sampler, Samples
+from benchmarks.peers.bare import TTL, Bare
+
+EXCHANGES = 100
+"""Renewals, one after the other, for one sample: the process's clock is too coarse for one."""
+
+
+async def cpu(exchange: Callable[[], Awaitable[object]]) -> float:
+    """Seconds of CPU, of all threads of this process, for one exchange."""
+    began = time.process_time()
+    for _ in range(EXCHANGES):
+        await exchange()
+    return (time.process_time() - began) / EXCHANGES
+
+
+@asynccontextmanager
+async def ours(place: Place) -> AsyncIterator[Sampler]:
+    async with connect(place.endpoint) as client:
+        lease = Lease(client)
+        await lease.grant(TTL)
+        keeping = asyncio.ensure_future(lease.keep_alive())
+        await asyncio.sleep(0)
+        renew = renewer(client, lease)
+        await renew()
+
+        async def read() -> None:
+            await client.hub.pool.get(b"/benchmarks/renewal", timeout=1.0)
+
+        async def sample(count: int) -> Samples:
+            found: Samples = {"renewal": [], "with the read": []}
+            for _ in range(count):
+                reading, both = await cpu(read), await cpu(renew)
+                found["with the read"].append(both)
+                found["renewal"].append(both - reading)
+            return found
+
+        yield sample
+        await lease.close()
+        await keeping
+
+
+def renewer(client: Client, lease: Lease) -> Callable[[], Awaitable[None]]:
+    """Has the pump renew the lease at once, and waits until that is proven."""
+    acknowledged = asyncio.Event()
+    life = lease.life
+    before = life.acknowledged
+
+    def told(sent: float, ttl: int) -> None:
+        before(sent, ttl)
+        acknowledged.set()
+
+    life.acknowledged = told  # type: ignore[method-assign]
+
+    async def renew() -> None:
+        acknowledged.clear()
+        life.deadline.failed(client.hub.clock.now())
+        client.hub.renewals.hurry(life)
+        await acknowledged.wait()
+
+    return renew
+
+
+@asynccontextmanager
+async def floor(place: Place) -> AsyncIterator[Sampler]:
+    async with AsyncExitStack() as stack:
+        bare = await Bare.open(stack, place.endpoint)
+        lease = await bare.grant()
+        stream = bare.lease.LeaseKeepAlive()
+
+        async def renew() -> None:
+            await stream.write(rpc.LeaseKeepAliveRequest(ID=lease))
+            await stream.read()
+
+        async def read() -> None:
+            await bare.kv.Range(rpc.RangeRequest(key=b"/benchmarks/renewal"))
+
+        await renew()
+
+        async def sample(count: int) -> Samples:
+            found: Samples = {"renewal": [], "with the read": []}
+            for _ in range(count):
+                alone = await cpu(renew)
+                found["renewal"].append(alone)
+                found["with the read"].append(alone + await cpu(read))
+            return found
+
+        yield sample
+        stream.cancel()
+        await bare.revoke(lease)
+
+
+FIGURE = Figure(
+    name="renewal",
+    title="A renewal",
+    about=f"CPU of the whole process for one renewal of one lease, the mean of {EXCHANGES}. The read that proves the "
+    "acknowledgement is counted apart: measured alone in the same round, and taken off. The floor writes to and reads "
+    "from an open stream.",
+    measures=(
+        Measure("renewal", "CPU of a renewal, without the read", "s", (Goal(1.5, FLOOR),)),
+        Measure("with the read", "CPU of a renewal and the read that proves it", "s"),
+    ),
+    sides={OURS: ours, FLOOR: floor},
+    full=Plan(rounds=20, samples=2),
+    quick=Plan(rounds=1, samples=1),
+)
