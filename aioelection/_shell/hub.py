@@ -54,7 +54,7 @@ class Hub:
         self.pool = Pool(transport, endpoints, self.clock)
         self.renewals = KeepAlivePump(self.pool, self.clock)
         self.pool.witness = self.renewals
-        self.watches = WatchPump(self.pool, self.clock)
+        self.watches = WatchPump(self.pool)
         self.caretaker = Caretaker(self.pool, self.clock)
         self.deadlines: Alarm[LeaseLife] = Alarm(
             self.clock, lambda lease: lease.deadline.at, lambda lease: lease.expire(), self._stalled

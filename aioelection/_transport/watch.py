@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Self
 
-from aioelection._aio.clock import Clock
 from aioelection._aio.tasks import Tasks, first_of
 from aioelection._core.cursors import Cursor, CursorBoard, Finding, Verdict
 from aioelection._core.facts import Changed, Connected, Disconnected, Ended, Fact, Reread
@@ -30,6 +29,9 @@ Listener = Callable[[Fact], None]
 
 PROBE = 1.0
 """Seconds of silence after which a member is asked for a sign of life; as long again without one, and it is left."""
+
+LOOKS = 2
+"""How often in that time it is looked at."""
 
 REMEMBERED = 64
 """Events that a watch remembers for those who join later."""
@@ -136,15 +138,15 @@ class KeyWatch:
 class WatchPump:
     """Serves the watches that there are; its task lives exactly while there are any."""
 
-    def __init__(self, pool: Pool, clock: Clock) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._clock = clock
         self._watches: dict[Cursor, KeyWatch] = {}
         self._by_key: dict[bytes, list[KeyWatch]] = {}
         self._board = CursorBoard()
         self._outbox: asyncio.Queue[Cursor | int | Note] = asyncio.Queue()
         """What the stream's writer is to do: create a cursor's watch, cancel the watch of an id, or heed a note."""
-        self._heard = 0.0
+        self._heard = 0
+        """Replies so far."""
         self._served = False
         self._task: asyncio.Task[None] | None = None
         self._rereads = Tasks()
@@ -222,7 +224,6 @@ class WatchPump:
         for cursor in self._watches:
             self._outbox.put_nowait(cursor)
         self._served = False
-        self._heard = self._clock.now()
 
     async def _write(self, stream: WatchStream) -> None:
         while self._watches:
@@ -240,7 +241,7 @@ class WatchPump:
     async def _read(self, stream: WatchStream) -> None:
         while True:
             reply = await stream.receive()
-            self._heard = self._clock.now()
+            self._heard += 1
             match self._board.judge(reply):
                 case int(unwanted):
                     self._outbox.put_nowait(unwanted)
@@ -294,14 +295,21 @@ class WatchPump:
                 return
 
     async def _probe(self) -> None:
-        """A frozen member, or a link that swallows, is told from a quiet one by asking."""
+        """A frozen member, or a link that swallows, is told from a quiet one by asking.
+
+        Silence is counted in looks, not in time: while our own loop stands still nothing can be heard.
+        """
+        heard, looks = self._heard, 0
         while True:
-            quiet = self._clock.now() - self._heard
-            if quiet >= 2 * PROBE:
-                raise Unavailable(f"the watch stream has been silent for {quiet:.1f} s")
-            if quiet >= PROBE:
+            await asyncio.sleep(PROBE / LOOKS)
+            if self._heard != heard:
+                heard, looks = self._heard, 0
+                continue
+            looks += 1
+            if looks >= 2 * LOOKS:
+                raise Unavailable(f"the watch stream has been silent for {looks * PROBE / LOOKS:.1f} s")
+            if looks >= LOOKS:
                 self._outbox.put_nowait(Note.PROBE)
-            await asyncio.sleep(PROBE / 2)
 
 
 async def _led(connection: Connection) -> None:

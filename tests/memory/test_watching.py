@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aioelection import Client, InvalidState, Leader, Leadership, WatchEnd, observe
+from aioelection._aio.clock import Clock
 from aioelection._core.facts import Changed, Connected, Disconnected, Ended, Fact, Reread
 from aioelection._core.ops import KeyValue
 from aioelection.testing import Member, MemoryEtcd
@@ -363,3 +364,17 @@ async def test_an_observer_that_never_was_answered_ends_with_its_client(etcd: Me
     leading = asyncio.ensure_future(client.aclose())
     assert await asyncio.wait_for(waiting, 1) is None, "the end of the iteration, not a leader"
     await leading
+
+
+async def test_our_own_stall_is_not_taken_for_the_members_silence(etcd: MemoryEtcd) -> None:
+    """By its clock the process stood still for longer than a member may be silent: it could hear nothing meanwhile."""
+    stalled = 0.0
+    loop = asyncio.get_running_loop()
+    async with etcd.client(clock=Clock(lambda: loop.time() + stalled)) as client:
+        told = watcher(client, etcd.revision + 1)
+        await asyncio.sleep(3)
+        for _ in range(3):
+            stalled += 30
+            await asyncio.sleep(0.7)
+        assert not any(isinstance(fact, Disconnected) for fact in told)
+        assert client.statistics().reconnects == 0
