@@ -106,7 +106,9 @@ def tests(session: nox.Session) -> None:
         session.error("no supported Python is here: " + ", ".join(SUPPORTED))
 
 
-WORKERS = f"--numprocesses={(os.cpu_count() or 1) + 2}"  # most tests wait most of their time
+# Most tests wait most of their time.
+WORKERS = [f"--numprocesses={(os.cpu_count() or 1) + 2}", "--dist=worksteal"]
+OF_TOOLS = ["faults_suite", "test_benchmarks.py"]
 
 
 def run_tests(session: nox.Session) -> None:
@@ -114,11 +116,22 @@ def run_tests(session: nox.Session) -> None:
     if session.posargs:  # a chosen part of the tests says nothing about coverage
         chosen = session.posargs
     elif session.python == sys.executable:
-        chosen = ["--cov", "--cov-report=term-missing:skip-covered"]
+        chosen = ["--cov", "--cov-report=term-missing:skip-covered", *without(*OF_TOOLS)]
     else:  # what depends on etcd rather than on Python is tested once
-        chosen = [f"--ignore=tests/{each}" for each in ("faults", "faults_suite", "test_embedded.py", "test_demo.py")]
+        chosen = without("faults", "test_embedded.py", "test_demo.py", *OF_TOOLS)
         session.env["AIOELECTION_QUICK"] = "1"
-    session.run("pytest", WORKERS, *chosen)
+    session.run("pytest", *WORKERS, *chosen)
+
+
+def without(*names: str) -> list[str]:
+    return [f"--ignore=tests/{each}" for each in names]
+
+
+@nox.session
+def tools(session: nox.Session) -> None:
+    """Test what proves and measures the library: the fault suite, the benchmarks."""
+    session.install("-e", ".[cli]", *group("tests"))
+    session.run("pytest", *WORKERS, *(f"tests/{each}" for each in OF_TOOLS))
 
 
 for version, python in PYTHONS.items():
@@ -131,7 +144,7 @@ for version, python in PYTHONS.items():
 def tests_uvloop(session: nox.Session) -> None:
     """Run the tests on uvloop; arguments go to pytest."""
     session.install("-e", ".[cli]", *group("tests"), *group("uvloop"))
-    session.run("pytest", WORKERS, "-p", "tests.on_uvloop", *session.posargs)
+    session.run("pytest", *WORKERS, "-p", "tests.on_uvloop", *(session.posargs or without(*OF_TOOLS)))
 
 
 @nox.session
