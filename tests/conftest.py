@@ -83,7 +83,16 @@ class Complaints(logging.Handler):
         self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(logging.Formatter().format(record))
+        text = logging.Formatter().format(record)
+        if not is_of_an_earlier_loop(text):
+            self.texts.append(text)
+
+
+def is_of_an_earlier_loop(text: str) -> bool:
+    """gRPC's queue of events is the process's, not the loop's: that a call has ended, which was cancelled just before
+    its loop was closed, may be told in the loop of the next test. No program that has one loop can see it.
+    """
+    return "PollerCompletionQueue._handle_events" in text and text.endswith("RuntimeError: Event loop is closed")
 
 
 @pytest.fixture(autouse=True)
