@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from aioelection._aio.mailbox import Mailbox
+from aioelection._core.facts import Changed, Reread
 from aioelection._core.ops import Delete, Txn, created_at, held_by
 from aioelection.errors import ElectionError
 
@@ -38,5 +39,12 @@ async def sweep(hub: Hub, lease: LeaseLife, key: bytes) -> None:
         except ElectionError as error:
             log.info("looking for an abandoned key %r: %s", key, error)
         with hub.watches.subscribe(key, revision + 1, news.put):
-            await news.get(hub.clock.now() + LOOK)
+            await _changed(news, hub.clock.now() + LOOK)
         news.clear()
+
+
+async def _changed(news: Mailbox, until: float) -> None:
+    """Wait until the key has changed, or until that instant; that the watch stands is no reason to look."""
+    while (fact := await news.get(until)) is not None:
+        if isinstance(fact, Changed | Reread):
+            return

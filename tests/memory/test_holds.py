@@ -64,6 +64,25 @@ async def test_on_a_shared_lease_a_key_that_comes_late_is_deleted(etcd: MemoryEt
     await keeping
 
 
+async def test_looking_for_such_a_key_is_not_all_that_is_done(etcd: MemoryEtcd, client: Client) -> None:
+    """For as long as the lease lives, which may be for ever."""
+    lease = Lease(client)
+    await lease.grant(600)
+    lease.life.sweep(KEY.encode())
+    with etcd.hold("get") as held:
+
+        async def let_go() -> None:
+            while True:
+                await held.reached(held.arrived + 1)
+                held.release()
+
+        letting_go = asyncio.ensure_future(let_go())
+        await asyncio.sleep(100)
+        assert 100 <= held.arrived <= 2 * 100 + 5
+        letting_go.cancel()
+    await lease.close()
+
+
 @BEFORE_AND_AFTER
 async def test_an_unanswered_campaign_is_won_or_nothing(etcd: MemoryEtcd, client: Client, when: When) -> None:
     with etcd.hold("txn", when=when) as held:
