@@ -277,7 +277,7 @@ FORKING = """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
-async def test_in_a_child_of_a_fork(endpoint: str, unique_key: str) -> None:
+async def test_row_34_in_a_child_of_a_fork(endpoint: str, unique_key: str) -> None:
     command = [sys.executable, "-c", textwrap.dedent(FORKING), endpoint, unique_key]
     # With its own support of forks gRPC 1.85 crashes the child now and then, whatever is run there.
     environment = {**os.environ, "GRPC_ENABLE_FORK_SUPPORT": "0"}

@@ -249,7 +249,7 @@ async def test_a_compacted_start_revision_is_survived(new_etcd: EtcdFactory, uni
             assert await soon(plain, 1) is WatchEnd.GONE
 
 
-async def test_a_compaction_past_what_is_waited_for(new_etcd: EtcdFactory, unique_key: str) -> None:
+async def test_row_25_a_compaction_past_what_is_waited_for(new_etcd: EtcdFactory, unique_key: str) -> None:
     """Row 25: while the link is down the DELETE comes and is compacted away; who keeps its key keeps its term."""
     async with (
         new_etcd() as etcd,

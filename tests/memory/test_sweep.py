@@ -159,7 +159,7 @@ CASES: dict[str, Case] = {
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
 @pytest.mark.parametrize("means", ["scope"] if "AIOELECTION_QUICK" in os.environ else ["task", "scope"])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-async def test_at_each_suspension(
+async def test_row_32_at_each_suspension(
     case: Case, means: str, times: int, *, answered: bool, etcd: MemoryEtcd, client: Client, other_client: Client
 ) -> None:
     for k in itertools.count():
