@@ -33,6 +33,8 @@ class Campaign(Coroutine[Any, Any, Term]):
         self._candidate = candidate
         self._on_loss = on_loss
         self._health = health
+        self.quietly = False
+        """For ``run``: a key that cannot be released when the body has ended is swept later, and nothing is raised."""
         self._used = False
         self._winning: Coroutine[Any, Any, Term] | None = None
         self._stay: _Stay | None = None
@@ -73,7 +75,7 @@ class Campaign(Coroutine[Any, Any, Term]):
     # ------------------------------------------------------------------ entered
 
     async def __aenter__(self) -> Term:
-        self._stay = _Stay(await self._elected(), cancel_on_loss=self._on_loss == "cancel")
+        self._stay = _Stay(await self._elected(), cancel_on_loss=self._on_loss == "cancel", quietly=self.quietly)
         return self._stay.tenure.term
 
     async def __aexit__(
@@ -94,9 +96,10 @@ class _Stay:
     task. A loss after that is taken for the resignation that it has become.
     """
 
-    def __init__(self, tenure: Tenure, *, cancel_on_loss: bool) -> None:
+    def __init__(self, tenure: Tenure, *, cancel_on_loss: bool, quietly: bool) -> None:
         self.tenure = tenure
         self._cancel_on_loss = cancel_on_loss
+        self._quietly = quietly
         self._scope = anyio.CancelScope()
         self._scope.__enter__()
         self._body = tenure.enter_body(self._scope, cancel_on_loss=cancel_on_loss)
@@ -109,7 +112,7 @@ class _Stay:
             by_others = self._body.was_cancelled_by_others(raised)
             outer = await self._outer_scope_cancelled()
         finally:  # whatever is wrong with the scope, such as that another task leaves it: the key goes
-            refused = await self._release()
+            refused = await self._release(lost=lost is not None)
         if outer is not None:
             raise outer
         if error is not None and (by_others or not ours):
@@ -154,9 +157,9 @@ class _Stay:
             return marked
         return None
 
-    async def _release(self) -> ElectionError | None:
+    async def _release(self, *, lost: bool) -> ElectionError | None:
         """Release the key. A lease of our own may be left to expire; a key on a shared one must be told of."""
-        if self.tenure.owns_lease:
+        if self.tenure.owns_lease or lost or self._quietly:
             await self.tenure.release_or_leave()
             return None
         try:

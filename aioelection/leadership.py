@@ -240,7 +240,9 @@ class Leadership:
         limiter = Limiter(self, self._hub.clock, checks.limit(limit))
 
         def campaign() -> Campaign:
-            return self.campaign(lease_timeout, leader_data, *cmps, lease=lease, health=health)
+            standing = self.campaign(lease_timeout, leader_data, *cmps, lease=lease, health=health)
+            standing.quietly = True
+            return standing
 
         await run_for_ever(campaign, serve, self._hub.clock, limiter)
 

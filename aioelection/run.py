@@ -27,11 +27,19 @@ async def run_for_ever(campaign: Callable[[], Campaign], serve: Serve, clock: Cl
     """Campaign, serve until the term is over, and stand again after a moment, so that another may go first."""
     while True:
         await limiter.stand_back()
+        raised: LeadershipLost | None = None
         try:
             async with campaign() as term:
                 limiter.won(term)
-                await serve(term)
+                try:
+                    await serve(term)
+                except LeadershipLost as error:
+                    if error.leader_key != term.leader_key:  # another leadership's, which serve let through
+                        raised = error
+                    raise
         except LeadershipLost as loss:
+            if loss is raised:
+                raise
             log.info("%s; standing again", loss)
         await clock.sleep(backoff(1, random.random(), first=0.2))
 

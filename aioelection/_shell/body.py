@@ -74,6 +74,8 @@ class Body:
         cancellation of its parent in the count. Where it is that which was counted before ours, take it back: it would
         pass for somebody else's cancellation, which goes before a loss.
         """
+        if sys.version_info >= (3, 13):
+            return
         if self._task is not None and not self._others_under_way and _is_a_scopes(error) and not _hides_a_tasks(error):
             for _ in range(self._counted_before):
                 self._task.uncancel()
@@ -106,7 +108,9 @@ def _is_being_cancelled(task: asyncio.Task[Any]) -> bool:
     waiter: Any = task._fut_waiter  # type: ignore[attr-defined]
     if waiter is None:
         return bool(task._must_cancel)  # type: ignore[attr-defined]
-    return bool(waiter.cancelling()) if isinstance(waiter, asyncio.Task) else waiter.cancelled()
+    if isinstance(waiter, asyncio.Task):
+        return bool(waiter.cancelling())
+    return waiter.cancelled() or bool(getattr(waiter, "_cancel_requested", False))  # the latter: asyncio.gather's
 
 
 def _is_a_scopes(error: BaseException | None) -> bool:
@@ -118,7 +122,7 @@ def _hides_a_tasks(error: BaseException | None) -> bool:
     """Whether a ``CancelledError`` without a scope's mark was passing through when this one was raised."""
     hidden = error.__context__ if error is not None else None
     while hidden is not None:
-        if isinstance(hidden, asyncio.CancelledError) and not _is_a_scopes(hidden):
+        if not (_is_a_scopes(hidden) or isinstance(hidden, BaseExceptionGroup)):
             return True
         hidden = hidden.__context__
     return False

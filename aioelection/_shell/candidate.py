@@ -14,6 +14,7 @@ import random
 from dataclasses import dataclass
 
 from aioelection._aio.mailbox import Mailbox
+from aioelection._aio.tasks import finish
 from aioelection._core.backoff import backoff
 from aioelection._core.facts import Changed, Ended, Reread
 from aioelection._core.machine import Event
@@ -215,19 +216,23 @@ class Candidate:
 
     async def _try(self) -> Won | Beaten:
         """Create the key if there is none and the compares hold."""
-        key, lease = self._seat.key, self._lease
-        txn = Txn((created_at(key, 0), *self._compares), (Put(key, self._value, lease.id),), (Get(key),))
+        key, lease, lease_id = self._seat.key, self._lease, self._lease.id
+        txn = Txn((created_at(key, 0), *self._compares), (Put(key, self._value, lease_id),), (Get(key),))
         try:
             async with self._hub.standing:
                 reply = await self._hub.pool.txn(txn, timeout=REQUEST_TIMEOUT)
         except LeaseNotFound:
-            lease.gone()
+            lease.gone(lease_id)
             raise Unavailable("the lease was gone before the campaign's transaction") from None
         except (OutcomeUnknown, asyncio.CancelledError):
             if not self._owns_lease:
                 lease.sweep(key)
             raise
+        if lease.id != lease_id:
+            raise Unavailable("the lease was granted anew while the campaign's transaction was under way")
         if reply.result.succeeded:
+            if self._hub.closed and not self._owns_lease:  # nobody will sweep: the connections stay until we are gone
+                await finish(self._delete(reply.result.revision, lease_id))
             return self._believed(Won(reply.result.revision))
         answer = reply.result.responses[0]
         return await self._judge(answer.kv if isinstance(answer, GetResult) else None, reply.header.revision)
@@ -243,7 +248,7 @@ class Candidate:
             return Beaten(kv, revision)
         if not self._swept:
             return self._believed(Won(kv.create_revision))
-        await self._delete(kv)
+        await self._delete(kv.create_revision, kv.lease_id)
         raise Unavailable("an abandoned key of ours was in the way")
 
     def _believed(self, won: Won) -> Won:
@@ -254,9 +259,9 @@ class Candidate:
             raise Unavailable("the lease expired while the campaign's transaction was under way")
         return won
 
-    async def _delete(self, kv: KeyValue) -> None:
-        ours = (created_at(kv.key, kv.create_revision), held_by(kv.key, kv.lease_id))
-        await self._hub.pool.txn(Txn(ours, (Delete(kv.key),)), timeout=REQUEST_TIMEOUT)
+    async def _delete(self, token: int, lease_id: int) -> None:
+        ours = (created_at(self.key, token), held_by(self.key, lease_id))
+        await self._hub.pool.txn(Txn(ours, (Delete(self.key),)), timeout=REQUEST_TIMEOUT)
 
     # ------------------------------------------------------------------ waiting
 

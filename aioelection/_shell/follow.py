@@ -45,7 +45,9 @@ class LeaderWatch:
             try:
                 kv = (await self._hub.pool.get(self._key, timeout=patience)).result.kv
             except Unavailable:
-                return WatchEnd.UNREACHABLE
+                return WatchEnd.CLOSED if self._hub.closed else WatchEnd.UNREACHABLE
+            if self._hub.closed:
+                return WatchEnd.CLOSED
             if kv is None:
                 return WatchEnd.GONE
             self._revision = kv.mod_revision

@@ -119,11 +119,12 @@ class KeyGuard:
 
     async def _explain(self) -> None:
         """A deleted key and a revoked lease look alike in a watch; whoever investigates wants to know."""
+        lease_id = self._lease.id
         try:
-            info = await self._hub.pool.lease_info(self._lease.id, timeout=EXPLANATION)
+            info = await self._hub.pool.lease_info(lease_id, timeout=EXPLANATION)
         except ElectionError:
             self._lost(LossReason.DELETED)
             return
         if info.ttl <= 0:
-            self._lease.gone()
+            self._lease.gone(lease_id)
         self._lost(LossReason.DELETED)

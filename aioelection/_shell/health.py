@@ -39,6 +39,9 @@ class HealthProbe:
         if not self._asked.done():
             return False
         asked, self._asked = self._asked, None
+        if not asked.cancelled() and (error := asked.exception()) is not None:
+            log.warning("health failed: %r", error)  # no Exception: those are told where they are met
+            return False
         return not asked.cancelled() and asked.result()
 
     def close(self) -> None:
@@ -70,6 +73,8 @@ class RenewalWhileWell:
     async def run(self) -> None:
         """Returns when the application was not well until the deadline, as it was when renewal stopped."""
         interval = renewal_interval(self._lease.deadline.ttl)
+        if self.stopped:  # an earlier ``keep`` was cancelled while the application was not well
+            self._stop(False)
         with contextlib.closing(HealthProbe(self._health)) as probe:
             while True:
                 with self._lease.kept():

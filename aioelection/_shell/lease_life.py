@@ -100,6 +100,8 @@ class LeaseLife:
         self._hub.check_use()
         if self._granting or not self.is_expired():
             raise InvalidState(f"{self!r} is granted already, or is being granted")
+        if self._id and not self.ended.is_set():
+            self.expire()  # the deadline has passed, and the alarm has not rung yet: it must not ring for the next
         self._begin(secrets.randbits(62) + 1)
         self._granting = True
         sent = self._hub.clock.now()
@@ -119,6 +121,8 @@ class LeaseLife:
         self._gone_by = self._hub.clock.now() + reply.ttl
         self.deadline.granted(sent, reply.ttl)
         self._hub.deadlines.set(self)
+        if self._keepers:  # those of the lease before, who go on
+            self._hub.renewals.add(self)
 
     async def keep_alive(self) -> None:
         self._hub.check_use()
@@ -139,7 +143,7 @@ class LeaseLife:
         self.closed = True
         self._end(LossReason.REVOKED)
         if self._revocable:
-            await finish(self._revoke())
+            await finish(self._revoke(self._id))
 
     async def revoke_leftover(self) -> None:
         """Revoke it though it should have expired."""
@@ -204,8 +208,10 @@ class LeaseLife:
         if not self.ended.is_set():
             self._end(LossReason.CLOSED)
 
-    def gone(self) -> None:
-        """etcd said that there is no such lease."""
+    def gone(self, lease_id: int) -> None:
+        """etcd said that there is no lease of that id; it may have been granted anew since."""
+        if lease_id != self._id:
+            return
         self._revocable = False
         self._end(LossReason.REVOKED)
 
@@ -256,7 +262,7 @@ class LeaseLife:
         if self._id != lease_id or self.is_expired():
             return
         if not exists:
-            self.gone()
+            self.gone(lease_id)
             return
         self.deadline.failed(self._hub.clock.now())
         self.renewal_failed()
@@ -271,24 +277,25 @@ class LeaseLife:
                 return True
         return not keys and (await self._hub.pool.lease_info(lease_id, timeout=CLEAN_UP)).ttl > 0
 
-    async def _revoke(self) -> bool:
+    async def _revoke(self, lease_id: int) -> bool:
         """Returns whether etcd knew the lease."""
         known = False
         if self._hub.clock.now() < self._gone_by:
             try:
-                known = await self._hub.pool.revoke(self._id, timeout=CLEAN_UP)
+                known = await self._hub.pool.revoke(lease_id, timeout=CLEAN_UP)
             except OutcomeUnknown as error:
                 raise Unavailable(f"no answer to a revoke: {error}") from error
-        self._revocable = False
+        if lease_id == self._id:  # else it has been granted anew
+            self._revocable = False
         return known
 
     async def _revoke_unanswered(self, ttl: int) -> None:
         """Revoke what a grant may have left; one that is applied after even that holds no key, and expires."""
         self._gone_by = self._hub.clock.now() + ttl
         try:
-            if not await self._revoke():
+            if not await self._revoke(self._id):
                 await asyncio.sleep(OVERTAKING)
-                await self._revoke()
+                await self._revoke(self._id)
         except ElectionError as error:
             log.warning("%r: left to expire: %s", self, error)
             self._revocable = False

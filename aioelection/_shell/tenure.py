@@ -214,6 +214,8 @@ class Tenure:
         except ElectionError as error:
             log.warning("%r: left to expire: %s", self.term, error)
             self._release_over()
+            if not self.owns_lease and not self.lease.is_expired():
+                self.lease.sweep(self.key)  # others keep that lease: the key would stay, and pass for a new win
 
     async def vacate(self, *, quietly: bool = False) -> None:
         """The term was ended from outside or by its own body: let the body end, if it is another's, then release."""
