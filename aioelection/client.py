@@ -83,8 +83,9 @@ class Client:
 
         Every term on it is lost (reason ``closed``): bodies are cancelled and awaited while their leases live, and the
         terms' keys and own leases are given up. A ``Lease`` that you granted yourself is left to expire: close it
-        before, if it is to go at once. Waiting campaigns raise ``InvalidState``, watches return, iterators end. Cancelled, it is
-        carried out all the same, and not waited for while bodies have not ended.
+        before, if it is to go at once. Waiting campaigns raise ``InvalidState``, watches return, iterators end.
+
+        Cancelled, it is carried out all the same, and not waited for while bodies have not ended.
         """
         await self.hub.aclose()
 
