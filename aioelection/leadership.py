@@ -140,12 +140,14 @@ class Leadership:
                 TTL that is accepted of it.
             leader_data: who stands: ``str``, ``bytes`` or a protobuf message; the value of the key.
             cmps: aetcd compares that must hold too at the moment of the win.
-            wait: wait to be elected, through outages, for ever; ``False``: a single attempt.
+            wait: wait to be elected, through outages, for ever; ``False``: a single attempt. The lease of one that
+                waits is granted beforehand, so that its term may begin with less than the whole TTL left.
             on_loss: ``"cancel"`` the body, or set ``term.lost`` only (``"event"``).
             lease: a granted lease to stand on, which others may share; then resigning deletes the key alone.
-            health: called at each renewal's time, without arguments; may be a coroutine function. When it raises,
-                returns ``False`` or does not answer for a third of the TTL, renewal stops until it does; when it has
-                not by the deadline, the term is lost (``UNHEALTHY``). A service that hangs leads for 5/3 of the TTL.
+            health: called at each renewal's time, first after the win, without arguments; may be a coroutine function.
+                When it raises, returns ``False`` or does not answer for a third of the TTL, renewal stops until it
+                does, and it is asked four times as often; when it has not by the deadline, the term is lost
+                (``UNHEALTHY``). A service that hangs leads for 5/3 of the TTL.
 
         Raises:
             InvalidConfiguration: at the call: an argument cannot work. Awaited: etcd found a compare malformed.
@@ -164,6 +166,8 @@ class Leadership:
         compares = self._hub.transport.compares(cmps)
         if on_loss not in ("cancel", "event"):
             raise InvalidConfiguration(f'on_loss must be "cancel" or "event", not {on_loss!r}')
+        if not isinstance(wait, bool):
+            raise InvalidConfiguration(f"wait must be True or False, not {wait!r}")
         if health is not None:
             checks.function(health, "health")
         lease = lease if lease is not None else self._seat.lease

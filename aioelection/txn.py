@@ -39,7 +39,10 @@ class LeaderTxn:
         return self
 
     def otherwise(self, *operations: object) -> LeaderTxn:
-        """Add operations that are applied if not; as ``then``."""
+        """Add operations that are applied if a compare does not hold, *or this term has ended*; as ``then``.
+
+        They are not guarded: put nothing here that only the leader may write.
+        """
         self._failure += self._checked(operations)
         return self
 

@@ -175,6 +175,7 @@ async def test_a_second_campaign_is_an_error(client: Client, other_client: Clien
         ((60, b"data", Create("key") == "zero"), {}, "'zero'"),
         ((60, b"data", Create("") == 0), {}, "''"),
         ((60, b"data"), {"on_loss": "explode"}, "'explode'"),
+        ((60, b"data"), {"wait": 5}, "wait must be True or False, not 5"),
         ((60, b"data"), {"lease": 5}, "lease must be an aioelection.Lease, not 5"),
     ],
     ids=str,

@@ -140,6 +140,7 @@ class Candidate:
         tenure = Tenure(self._seat, self._face, owns_lease=self._owns_lease, token=token, value=self._value)
         self._seat.tenure = tenure
         self._seat.move(Event.WON, term=tenure.term)
+        log.info("%r: leading", tenure.term)
         return tenure
 
     async def _once(self) -> int:

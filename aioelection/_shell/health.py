@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 Health = Callable[[], Awaitable[object] | object]
 """Called in the event loop: ``False``, an exception, or no answer in time means that the service is not well."""
 
-PAUSE = 0.1
-"""Seconds from one bad answer to the next question."""
-
 log = logging.getLogger("aioelection")
 
 
@@ -95,5 +92,5 @@ class RenewalWhileWell:
         while (left := deadline - self._clock.now()) > 0:
             if await probe.well(min(interval, left)):
                 return True
-            await self._clock.sleep(min(PAUSE, left))
+            await self._clock.sleep(min(interval / 4, left))
         return False
