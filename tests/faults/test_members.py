@@ -117,7 +117,7 @@ async def test_row_11_a_stale_acknowledgement_extends_nothing(
             await freeze(leader)
             before = client.statistics().renewals
             queued = vigil.deadline
-            await eventually(lambda: now(client) >= queued - TTL * 2 / 3 + 0.2)  # a renewal is sent, and waits there
+            await eventually(lambda: now(client) >= queued - TTL * 2 / 3 + 0.5)  # a renewal is sent, and waits there
             proxy.hold("requests")
             await eventually(lambda: len([each for each in etcd.members if not each.paused]) == 2)
             await etcd.leader()  # another one
