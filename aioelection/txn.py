@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aioelection._core.ops import Compare, Operation, Put, Txn, TxnResult, created_at, held_by
+from aioelection._core.ops import Compare, Operation, Put, Txn, TxnResult, still
 from aioelection._shell.hub import REQUEST_TIMEOUT
 from aioelection._shell.tenure import Tenure
 from aioelection.errors import InvalidConfiguration, InvalidState, NotLeader
@@ -70,10 +70,7 @@ class LeaderTxn:
 
     def _txn(self) -> Txn:
         term = self._tenure.term
-        guard = (
-            created_at(self._key, term.fencing_token),
-            held_by(self._key, self._tenure.lease.id),
-        )
+        guard = still(self._key, term.fencing_token, self._tenure.lease.id)
         return Txn((*guard, *self._compares), self._success, self._failure)
 
     def _checked(self, operations: tuple[object, ...]) -> tuple[Operation, ...]:

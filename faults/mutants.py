@@ -50,15 +50,10 @@ MUTANTS = (
         (
             Edit(
                 "txn.py",
-                "created_at(self._key, term.fencing_token),",
-                "Compare(self._key, Target.VALUE, Relation.EQUAL, term.leader_value),",
+                "guard = still(self._key, term.fencing_token, self._tenure.lease.id)",
+                "guard = (Compare(self._key, Target.VALUE, Relation.EQUAL, term.leader_value),)",
             ),
-            Edit(
-                "txn.py",
-                "from aioelection._core.ops import Compare,",
-                "from aioelection._core.ops import Compare, Target, Relation,",
-            ),
-            Edit("txn.py", "            held_by(self._key, self._tenure.lease.id),\n", ""),
+            Edit("txn.py", "import Compare,", "import Relation, Target, Compare,"),
         ),
         (
             "tests/test_txn.py",

@@ -11,10 +11,9 @@ from typing import Generic, TypeVar
 
 from aioelection._aio.clock import Clock
 from aioelection._core.agenda import Agenda
+from aioelection._core.deadline import FOREVER
 
 T = TypeVar("T", bound=Hashable)
-
-FOREVER = float("inf")
 
 BEAT = 0.1
 """Seconds from one look at the clock to the next: by so much a stall may be longer than it is told to be."""

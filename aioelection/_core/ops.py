@@ -45,6 +45,11 @@ def held_by(key: bytes, lease_id: int) -> Compare:
     return Compare(key, Target.LEASE, Relation.EQUAL, lease_id)
 
 
+def still(key: bytes, token: int, lease_id: int) -> tuple[Compare, Compare]:
+    """The compares that hold while ``key`` is the one that a term created, on that term's lease: its guard."""
+    return created_at(key, token), held_by(key, lease_id)
+
+
 @dataclass(frozen=True, slots=True)
 class Put:
     key: bytes

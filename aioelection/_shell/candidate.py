@@ -27,7 +27,7 @@ from aioelection._core.ops import (
     Put,
     Txn,
     created_at,
-    held_by,
+    still,
 )
 from aioelection._shell.hub import REQUEST_TIMEOUT
 from aioelection._shell.seat import Seat
@@ -261,8 +261,7 @@ class Candidate:
         return won
 
     async def _delete(self, token: int, lease_id: int) -> None:
-        ours = (created_at(self.key, token), held_by(self.key, lease_id))
-        await self._hub.pool.txn(Txn(ours, (Delete(self.key),)), timeout=REQUEST_TIMEOUT)
+        await self._hub.pool.txn(Txn(still(self.key, token, lease_id), (Delete(self.key),)), timeout=REQUEST_TIMEOUT)
 
     # ------------------------------------------------------------------ waiting
 

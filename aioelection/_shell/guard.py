@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aioelection._core.facts import Changed, Ended, Fact, Reread
-from aioelection._core.ops import Get, GetResult, KeyEvent, KeyValue, Put, Txn, created_at, held_by
+from aioelection._core.ops import Get, GetResult, KeyEvent, KeyValue, Put, Txn, still
 from aioelection._shell.hub import REQUEST_TIMEOUT, Hub
 from aioelection.errors import ElectionError, LossReason, NotLeader, OutcomeUnknown
 
@@ -63,7 +63,7 @@ class KeyGuard:
 
     async def _put(self, value: bytes) -> None:
         key, lease_id = self._term.leader_key, self._lease.id
-        ours = (created_at(key, self._term.fencing_token), held_by(key, lease_id))
+        ours = still(key, self._term.fencing_token, lease_id)
         reply = await self._hub.pool.txn(Txn(ours, (Put(key, value, lease_id),), (Get(key),)), timeout=REQUEST_TIMEOUT)
         if reply.result.succeeded:
             self._valued(value, reply.result.revision)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aioelection._aio.mailbox import Mailbox
 from aioelection._core.facts import Changed, Reread
-from aioelection._core.ops import Delete, Txn, created_at, held_by
+from aioelection._core.ops import Delete, Txn, still
 from aioelection.errors import ElectionError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ async def sweep(hub: Hub, lease: LeaseLife, key: bytes) -> None:
             reply = await hub.pool.get(key, timeout=LOOK)
             kv, revision = reply.result.kv, reply.header.revision
             if kv is not None and kv.lease_id == lease_id and not lease.claims(key):
-                ours = (created_at(key, kv.create_revision), held_by(key, lease_id))
+                ours = still(key, kv.create_revision, lease_id)
                 await hub.pool.txn(Txn(ours, (Delete(key),)), timeout=LOOK)
                 log.warning("deleted %r, which an abandoned campaign had left", key)
         except ElectionError as error:

@@ -16,7 +16,7 @@ import anyio
 
 from aioelection._aio.tasks import finish
 from aioelection._core.machine import Event
-from aioelection._core.ops import Delete, Get, GetResult, KeyValue, Txn, created_at, held_by
+from aioelection._core.ops import Delete, Get, GetResult, KeyValue, Txn, still
 from aioelection._shell.body import Body
 from aioelection._shell.guard import KeyGuard
 from aioelection._shell.health import Health, RenewalWhileWell
@@ -230,7 +230,7 @@ class Tenure:
     async def delete_key(self) -> KeyValue | None:
         """Delete the key if it is still this term's; if it is not, return what stands there instead."""
         key = self.term.leader_key
-        ours = (created_at(key, self.term.fencing_token), held_by(key, self.lease.id))
+        ours = still(key, self.term.fencing_token, self.lease.id)
         try:
             reply = await self._hub.pool.txn(Txn(ours, (Delete(key),), (Get(key),)), timeout=CLEAN_UP)
         except OutcomeUnknown as error:  # the compares make it safe to try again

@@ -22,6 +22,7 @@ from aioelection._core.ops import (
     TxnResult,
     created_at,
     held_by,
+    still,
 )
 
 FIRST = KeyValue(b"/a", b"1", create_revision=3, mod_revision=4, version=2, lease_id=77)
@@ -61,6 +62,10 @@ def test_it_can_be_kept_and_compared(each: Txn) -> None:
 
 def test_created_at_compares_the_create_revision() -> None:
     assert created_at(b"/a", 7) == Compare(b"/a", Target.CREATE, Relation.EQUAL, 7)
+
+
+def test_a_key_is_still_a_terms_by_its_creation_and_its_lease() -> None:
+    assert still(b"/a", 7, 9) == (created_at(b"/a", 7), held_by(b"/a", 9))
 
 
 def test_held_by_compares_the_lease() -> None:
