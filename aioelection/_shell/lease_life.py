@@ -148,10 +148,7 @@ class LeaseLife:
     async def revoke_leftover(self) -> None:
         """Revoke it though it should have expired."""
         log.info("%r: is still there; revoked", self)
-        try:
-            await self._hub.pool.revoke(self._id, timeout=CLEAN_UP)
-        except OutcomeUnknown as error:
-            raise Unavailable(f"no answer to a revoke: {error}") from error
+        await self._ask_to_revoke(self._id)
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -281,13 +278,17 @@ class LeaseLife:
         """Returns whether etcd knew the lease."""
         known = False
         if self._hub.clock.now() < self._gone_by:
-            try:
-                known = await self._hub.pool.revoke(lease_id, timeout=CLEAN_UP)
-            except OutcomeUnknown as error:
-                raise Unavailable(f"no answer to a revoke: {error}") from error
+            known = await self._ask_to_revoke(lease_id)
         if lease_id == self._id:  # else it has been granted anew
             self._revocable = False
         return known
+
+    async def _ask_to_revoke(self, lease_id: int) -> bool:
+        """Returns whether etcd knew the lease."""
+        try:
+            return await self._hub.pool.revoke(lease_id, timeout=CLEAN_UP)
+        except OutcomeUnknown as error:
+            raise Unavailable(f"no answer to a revoke: {error}") from error
 
     async def _revoke_unanswered(self, ttl: int) -> None:
         """Revoke what a grant may have left; one that is applied after even that holds no key, and expires."""
