@@ -68,8 +68,10 @@ class Process:
         return next((each for each in self.said if word in each), None)
 
     def signal(self, number: signal.Signals) -> float:
+        """The moment is that before it: the process may have answered by the time this one goes on."""
+        asked = time.monotonic()
         self.popen.send_signal(number)
-        return time.monotonic()
+        return asked
 
     async def listen(self) -> None:
         assert self.popen.stdout is not None
