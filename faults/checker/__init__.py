@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from faults.checker.figures import figures, warnings
 from faults.checker.history import Belief, History, Tenure
 from faults.checker.rules import RULES
+from faults.checker.total import total
 from faults.checker.verdict import End, Failover, Figures, Rule, Spread, Verdict, Violation
 from faults.records import Record
 
@@ -23,6 +24,7 @@ __all__ = [
     "Violation",
     "check",
     "judge",
+    "total",
 ]
 
 

@@ -1,21 +1,21 @@
-"""Shows a run and its verdict: one page that needs nothing else, and the same figures as JSON."""
+"""Shows runs and their verdict: one page that needs nothing else, and the same figures as JSON."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from faults.checker import History, Verdict, judge
+from faults.checker import History, Verdict, Violation, judge, total
 from faults.records import Record
-from faults.report.distribution import Distribution, distribution
+from faults.report.distribution import distribution
 from faults.report.table import Row, table
-from faults.report.timeline import Timeline, clock, overview, timeline
+from faults.report.timeline import FIRST_MINUTES, clock, overview, timeline
 
 VIOLATIONS_LISTED = 200
 
@@ -24,7 +24,7 @@ _NOT_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Report:
-    """A run, judged and shown."""
+    """Runs, judged, added up and shown."""
 
     verdict: Verdict
     html: str
@@ -38,15 +38,35 @@ class Report:
         return beside
 
 
-def report(records: Iterable[Record]) -> Report:
-    """Judge a run by its records, and show it."""
-    history = History(records)
-    verdict = judge(history)
-    rows = table(history, verdict.figures)
-    return Report(verdict, _page(history, verdict, rows), json.dumps(_figures(history, verdict, rows), indent=1) + "\n")
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """One of the runs of a page."""
+
+    number: int
+    history: History
+    verdict: Verdict
+    first: int
+    """The number of its first violation."""
+
+    @property
+    def violations(self) -> list[tuple[int, Violation]]:
+        return list(enumerate(self.verdict.violations, start=self.first))
 
 
-def _page(history: History, verdict: Verdict, rows: list[Row]) -> str:
+def report(*runs: Iterable[Record]) -> Report:
+    """Judge runs by their records, add them up, and show them."""
+    parts: list[Part] = []
+    first = 1
+    for number, records in enumerate(runs, start=1):
+        history = History(records)
+        parts.append(Part(number, history, judge(history), first))
+        first += len(parts[-1].verdict.violations)
+    whole = total([each.verdict for each in parts])
+    rows = table([each.history for each in parts], whole.figures)
+    return Report(whole, _page(parts, whole, rows), json.dumps(_figures(parts, whole, rows), indent=1) + "\n")
+
+
+def _page(parts: Sequence[Part], whole: Verdict, rows: list[Row]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -56,25 +76,38 @@ def _page(history: History, verdict: Verdict, rows: list[Row]) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(seconds=seconds, clock=clock, percent=percent)
-    shown: Distribution = distribution(verdict.figures.failovers)
-    drawn: Timeline = timeline(history, verdict)
+    minutes = max(1, FIRST_MINUTES // len(parts))
     return environment.get_template("page.html.j2").render(
-        run=history.run,
-        begin=history.begin,
-        verdict=verdict,
-        figures=verdict.figures,
-        listed=list(enumerate(verdict.violations[:VIOLATIONS_LISTED], start=1)),
-        timeline=drawn,
-        overview=overview(history, verdict),
-        distribution=shown,
+        run=parts[0].history.run,
+        parts=parts,
+        verdict=whole,
+        figures=whole.figures,
+        violations_listed=VIOLATIONS_LISTED,
+        timelines=[timeline(each.history, each.verdict, minutes, each.first) for each in parts],
+        overviews=[overview(each.history, each.verdict) for each in parts],
+        distribution=distribution(whole.figures.failovers),
         rows=rows,
     )
 
 
-def _figures(history: History, verdict: Verdict, rows: list[Row]) -> dict[str, Any]:
-    run = history.run
-    figures = dataclasses.asdict(verdict.figures)
-    spreads = {end.value: dataclasses.asdict(spread) for end, spread in verdict.figures.spreads().items()}
+def _figures(parts: Sequence[Part], whole: Verdict, rows: list[Row]) -> dict[str, Any]:
+    return {
+        "ok": whole.ok,
+        "runs": [_run(each) for each in parts],
+        "violations": [
+            {"number": number, "run": part.number, **dataclasses.asdict(each), "at": each.at - part.history.begin}
+            for part in parts
+            for number, each in part.violations
+        ],
+        "warnings": whole.warnings,
+        "figures": {name: value for name, value in dataclasses.asdict(whole.figures).items() if name != "failovers"},
+        "failover_times": {end.value: dataclasses.asdict(each) for end, each in whole.figures.spreads().items()},
+        "faults": [dataclasses.asdict(each) for each in rows],
+    }
+
+
+def _run(part: Part) -> dict[str, Any]:
+    run, figures = part.history.run, part.verdict.figures
     return {
         "title": run.title,
         "seed": run.seed,
@@ -82,15 +115,8 @@ def _figures(history: History, verdict: Verdict, rows: list[Row]) -> dict[str, A
         "election_timeout": run.election_timeout,
         "contenders": run.contenders,
         "versions": run.versions,
-        "ok": verdict.ok,
-        "violations": [{**dataclasses.asdict(each), "at": each.at - history.begin} for each in verdict.violations],
-        "warnings": verdict.warnings,
-        "figures": {
-            **figures,
-            "failovers": [{**each, "at": each["at"] - history.begin} for each in figures["failovers"]],
-            "failover_times": spreads,
-        },
-        "faults": [dataclasses.asdict(each) for each in rows],
+        "seconds": figures.seconds,
+        "failovers": [{**dataclasses.asdict(each), "at": each.at - part.history.begin} for each in figures.failovers],
     }
 
 

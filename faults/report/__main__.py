@@ -1,4 +1,4 @@
-"""``python -m faults.report FOLDER --output page.html``: the page of a run, and its figures beside it."""
+"""``python -m faults.report FOLDER... --output page.html``: the page of one run or of several, and its figures."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from faults.report import report
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m faults.report", description="Judge a run, and show it.")
-    parser.add_argument("folder", type=Path, help="where the run was written down, as *.jsonl")
+    parser = argparse.ArgumentParser(
+        prog="python -m faults.report", description="Judge runs, add them up, and show them."
+    )
+    parser.add_argument("folders", type=Path, nargs="+", help="where a run was written down, as *.jsonl")
     parser.add_argument("--output", type=Path, default=Path("faults.html"), help="the page (default: %(default)s)")
     options = parser.parse_args(arguments)
-    if not options.folder.is_dir():
-        parser.error(f"no such folder: {options.folder}")
-    made = report(read(options.folder))
+    for each in options.folders:
+        if not each.is_dir():
+            parser.error(f"no such folder: {each}")
+    made = report(*map(read, options.folders))
     beside = made.write(options.output)
     for violation in made.verdict.violations[:20]:
         print(f"violated: {violation.rule} {violation.who}: {violation.text}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 from faults.checker import Figures, History
 from faults.records import Measured
@@ -38,13 +39,13 @@ class Row:
 SUCCESSOR = "successor leads (where no other fault overlaps)"
 
 
-def table(history: History, figures: Figures) -> list[Row]:
-    """By number; what has none comes last."""
+def table(histories: Sequence[History], figures: Figures) -> list[Row]:
+    """Of all these runs, by number; what has none comes last."""
     names: dict[int, Counter[str]] = defaultdict(Counter)
-    for fault in history.faults:
+    for fault in (each for history in histories for each in history.faults):
         names[fault.row][fault.name] += 1
     measured: dict[int, dict[str, list[Measured]]] = defaultdict(lambda: defaultdict(list))
-    for each in history.measured:
+    for each in (each for history in histories for each in history.measured):
         measured[each.row][each.what].append(each)
     for failover in figures.failovers:
         if failover.row and failover.bound is not None:

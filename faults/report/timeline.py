@@ -1,6 +1,6 @@
 """Who believed to lead when: the pictures, laid out in plain numbers that the template draws.
 
-A minute is a strip. A long run is not drawn whole: its first ten minutes, and the minutes around violations.
+A minute is a strip. A long run is not drawn whole: its first minutes, and those around violations.
 """
 
 from __future__ import annotations
@@ -115,11 +115,11 @@ def clock(seconds: float) -> str:
     return f"{'-' if seconds < 0 else ''}{whole // 60}:{whole % 60:02}"
 
 
-def timeline(history: History, verdict: Verdict) -> Timeline:
-    """Choose the minutes, and lay them out."""
+def timeline(history: History, verdict: Verdict, first_minutes: int = FIRST_MINUTES, first: int = 1) -> Timeline:
+    """Choose the minutes, and lay them out; violations are numbered from ``first`` on."""
     length = max(1.0, history.end - history.begin)
     minutes = math.ceil(length / MINUTE)
-    chosen = set(range(min(minutes, FIRST_MINUTES)))
+    chosen = set(range(min(minutes, first_minutes)))
     for violation in verdict.violations:
         at = violation.at - history.begin
         around = {_minute(min(max(at + shift, 0.0), length), minutes) for shift in (-AROUND, 0.0, AROUND)}
@@ -127,14 +127,14 @@ def timeline(history: History, verdict: Verdict) -> Timeline:
             chosen |= around
     note = ""
     if len(chosen) < minutes:
-        note = f"Drawn: the first {FIRST_MINUTES} minutes"
+        note = f"Drawn: the first {first_minutes} minutes"
         unseen = sum(_minute(each.at - history.begin, minutes) not in chosen for each in verdict.violations)
         note += ", and the minutes around violations" if verdict.violations else ""
         note += f" ({len(chosen)} of {minutes} minutes)."
         note += f" {unseen} violations are outside of these." if unseen else ""
     span = min(MINUTE, length)
     marked: dict[int, list[tuple[int, Violation]]] = defaultdict(list)
-    for number, violation in enumerate(verdict.violations, start=1):
+    for number, violation in enumerate(verdict.violations, start=first):
         marked[_minute(violation.at - history.begin, minutes)].append((number, violation))
     strips = tuple(_strip(history, history.begin + each * MINUTE, span, marked[each]) for each in sorted(chosen))
     return Timeline(WIDTH, LEFT, RIGHT, LANE, strips, note)

@@ -75,14 +75,15 @@ def test_it_lists_the_violations_and_marks_them_in_the_picture(good: Report, bad
 
 def test_the_json_has_the_same_figures(bad: Report) -> None:
     figures = json.loads(bad.json)
-    assert figures["seed"] == 7
-    assert figures["versions"]["etcd"] == "3.5.30"
+    [run] = figures["runs"]
+    assert run["seed"] == 7
+    assert run["versions"]["etcd"] == "3.5.30"
     assert not figures["ok"]
     assert [each["rule"] for each in figures["violations"]] == [each.rule.value for each in bad.verdict.violations]
     assert figures["figures"]["terms"] == 40
     assert figures["figures"]["availability"] == bad.verdict.figures.availability
-    assert len(figures["figures"]["failovers"]) == 39
-    times = figures["figures"]["failover_times"]
+    assert len(run["failovers"]) == 39
+    times = figures["failover_times"]
     assert times["crash"]["count"] == sum(each.end is End.CRASH for each in bad.verdict.figures.failovers)
     assert {each["row"] for each in figures["faults"]} >= {1, 3, 4, 9}
     latest = max(each["at"] for each in figures["violations"])
@@ -324,7 +325,7 @@ def test_the_table_of_faults() -> None:
     records: list[Record] = [*faults, *measured]
     history = History(records)
     made = report(records)
-    nine, twelve, odd = table(history, made.verdict.figures)
+    nine, twelve, odd = table([history], made.verdict.figures)
     assert (nine.row, nine.times, nine.what, nine.count) == (9, 2, "renewal", 2)
     assert (nine.median, nine.worst, nine.bound, nine.ok) == (0.25, 0.4, 0.3, False)
     assert (twelve.row, twelve.times, twelve.ok, twelve.used) == (12, 0, True, 0.5)
@@ -335,7 +336,7 @@ def test_the_table_of_faults() -> None:
 def test_the_table_has_what_the_checker_measured() -> None:
     records = Simulation(5, ["resign", "crash", "resign"], follower_faults=False).records
     made = report(records)
-    [row] = table(History(records), made.verdict.figures)
+    [row] = table([History(records)], made.verdict.figures)
     [failover] = [each for each in made.verdict.figures.failovers if each.end is End.CRASH]
     assert (row.row, row.what, row.worst, row.bound) == (1, SUCCESSOR, failover.seconds, 3.0)
 
@@ -376,6 +377,30 @@ def test_the_command_writes_both(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert page.read_text() == report(records).html
     assert json.loads((tmp_path / "page.json").read_text())["ok"]
     assert "0 violations" in capsys.readouterr().out
+
+
+def test_several_runs_are_added_up(tmp_path: Path) -> None:
+    runs = [simulate(7, 20), wrong(simulate(8, 30)), wrong(simulate(9, 10))]
+    alone = [report(each) for each in runs]
+    folders = [str(written(tmp_path / str(number), each)) for number, each in enumerate(runs)]
+    assert main([*folders, "--output", str(tmp_path / "page.html")]) == 1
+    figures = json.loads((tmp_path / "page.json").read_text())
+    assert [each["seed"] for each in figures["runs"]] == [7, 8, 9]
+    assert [each["run"] for each in figures["violations"]] == [
+        number for number, each in enumerate(alone, start=1) for _ in each.verdict.violations
+    ]
+    for name in ("seconds", "terms", "faults", "observations", "guarded_accepted", "unguarded_violations"):
+        assert figures["figures"][name] == pytest.approx(sum(getattr(each.verdict.figures, name) for each in alone))
+    assert figures["figures"]["appends"]["applied"] == sum(each.verdict.figures.appends["applied"] for each in alone)
+    assert figures["figures"]["longest_gap"] == max(each.verdict.figures.longest_gap for each in alone)
+    crashes = sum(end.end is End.CRASH for each in alone for end in each.verdict.figures.failovers)
+    assert figures["failover_times"]["crash"]["count"] == crashes
+    injected = sum(row["times"] for each in alone for row in json.loads(each.json)["faults"] if row["row"] == 1)
+    assert sum(row["times"] for row in figures["faults"] if row["row"] == 1) == injected
+    page = well_formed((tmp_path / "page.html").read_text())
+    assert "3 runs under faults" in text(page)
+    marks = {each.get("href") for each in page.iter(f"{HTML}a")}
+    assert marks == {f"#v{number}" for number in range(1, len(figures["violations"]) + 1)}
 
 
 def test_the_command_fails_on_a_violation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
