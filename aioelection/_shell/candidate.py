@@ -33,6 +33,7 @@ from aioelection._shell.hub import REQUEST_TIMEOUT
 from aioelection._shell.seat import Seat
 from aioelection._shell.tenure import Tenure
 from aioelection._transport.port import LeaseNotFound
+from aioelection._transport.watch import Subscription
 from aioelection.errors import (
     CampaignConflict,
     ElectionError,
@@ -87,6 +88,8 @@ class Candidate:
         self._line = seat.hub.line(seat.key)
         self._swept = False
         """What an earlier campaign on the shared lease may have left is being looked for."""
+        self._following: Subscription | None = None
+        """To the key that another holds. It stays while this one stands again: the term's guard joins the watch."""
         self.gone = asyncio.Event()
         """The campaign is over, won or not."""
 
@@ -105,6 +108,7 @@ class Candidate:
             await self._withdraw()
             raise
         finally:
+            self._unfollow()
             self._line.leave(self)
             self._lease.detach(self)
             self._seat.candidate = None
@@ -140,6 +144,7 @@ class Candidate:
         tenure = Tenure(self._seat, self._face, owns_lease=self._owns_lease, token=token, value=self._value)
         self._seat.tenure = tenure
         self._seat.move(Event.WON, term=tenure.term)
+        tenure.guard.begin()
         log.info("%r: leading", tenure.term)
         return tenure
 
@@ -174,6 +179,7 @@ class Candidate:
                         self._line.give_way(self)
                     await self._follow(outcome, failures)
             except (Unavailable, OutcomeUnknown) as error:
+                self._unfollow()
                 failures += 1
                 log.info("campaign for %r interrupted: %s", self._seat.key, error)
                 await self._news.get(self._hub.clock.now() + backoff(failures, random.random()))
@@ -182,6 +188,7 @@ class Candidate:
         """Wait until no other candidate of this client is before this one: each wakes the next when it has won."""
         if self._line.first is self:
             return
+        self._unfollow()
         self._seat.move_if_allowed(Event.BEATEN)
         while self._line.first is not self:
             self._check_standing()
@@ -271,8 +278,15 @@ class Candidate:
         warn_if_unleased(beaten.kv)
         self._news.clear()
         until = None if beaten.kv else self._hub.clock.now() + backoff(failures, random.random())
-        with self._hub.watches.subscribe(self._seat.key, beaten.revision + 1, self._news.put):
-            await self._until_vacant(beaten, until)
+        subscription = self._hub.watches.subscribe(self._seat.key, beaten.revision + 1, self._news.put)
+        self._unfollow()
+        self._following = subscription
+        await self._until_vacant(beaten, until)
+
+    def _unfollow(self) -> None:
+        if self._following is not None:
+            self._following.close()
+            self._following = None
 
     async def _until_vacant(self, beaten: Beaten, until: float | None) -> None:
         while not (self._lease.is_expired() or self._hub.closed):

@@ -9,12 +9,13 @@ so that the loss can tell.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from aioelection._aio.tasks import finish
+from aioelection._aio.tasks import finish, first_of
 from aioelection._core.machine import Event
 from aioelection._core.ops import Delete, Get, GetResult, KeyValue, Txn, still
 from aioelection._shell.body import Body
@@ -23,8 +24,6 @@ from aioelection._shell.health import Health, RenewalWhileWell
 from aioelection._shell.hub import CLEAN_UP
 from aioelection.errors import (
     ElectionError,
-    InvalidState,
-    LeaseExpired,
     LossReason,
     OutcomeUnknown,
     Unavailable,
@@ -56,7 +55,9 @@ class Tenure:
         """The key is gone, or will go by itself: nothing of this term needs care any more."""
         self._releasing = asyncio.Lock()
         self._unkept = asyncio.Event()
-        """Set when there is nothing left to renew for: the term is lost, or is being released."""
+        """Set when there is nothing left to keep: the term is lost, or has been released."""
+        self._keeping = contextlib.ExitStack()
+        """What keeps the term while a body runs."""
         self._while_well: RenewalWhileWell | None = None
         self.guard = KeyGuard(self._hub, self.term, self.lease, self.end)
         self.lease.attach(self)
@@ -90,7 +91,8 @@ class Tenure:
 
     def enter_body(self, scope: anyio.CancelScope, *, cancel_on_loss: bool) -> Body:
         """The current task is about to run the body inside ``scope``."""
-        self._hub.spawn(self.keep())
+        if not self._unkept.is_set():
+            self._keep_until_let_go()
         self.body = Body(self._hub, self.term, scope, cancel_on_loss=cancel_on_loss)
         return self.body
 
@@ -116,7 +118,7 @@ class Tenure:
         self.term.lost.set()
         self._seat.move_if_allowed(_EVENTS.get(reason, Event.LOST), reason, self.term)
         if reason is not LossReason.RESIGNED:
-            self._unkept.set()
+            self._let_go()
         if self.body is not None:
             self.body.stop(reason)
         log.log(logging.INFO if reason is LossReason.RESIGNED else logging.WARNING, "%r", self.term)
@@ -129,22 +131,31 @@ class Tenure:
     # ------------------------------------------------------------------ keeping
 
     async def keep(self) -> None:
-        """Renew the lease and guard the key until the term is lost, or its release begins."""
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._renew)
-            group.start_soon(self.guard.watch, self._unkept)
-            await self._unkept.wait()
-            group.cancel_scope.cancel()
+        """Renew the lease until the term is lost, or has been released."""
+        if self._while_well is None:
+            with self.lease.kept():
+                await self._unkept.wait()
+        elif not self._unkept.is_set():
+            await first_of(self._keep_while_well(self._while_well), self._until_let_go())
 
-    async def _renew(self) -> None:
-        try:
-            if self._while_well is None:
-                await self.lease.keep_alive()
-            else:
-                await self._while_well.run()
-                self.end(LossReason.UNHEALTHY)
-        except (LeaseExpired, InvalidState):
-            return  # the lease, or the client, has told this tenure already
+    def _keep_until_let_go(self) -> None:
+        """The same without a task where none is needed: there may be ten thousand terms."""
+        if self._while_well is None:
+            self._keeping.enter_context(self.lease.kept())
+        else:
+            self._keeping.callback(self._hub.spawn(self._keep_while_well(self._while_well)).cancel)
+
+    async def _keep_while_well(self, while_well: RenewalWhileWell) -> None:
+        await while_well.run()
+        self.end(LossReason.UNHEALTHY)
+
+    async def _until_let_go(self) -> None:
+        await self._unkept.wait()
+
+    def _let_go(self) -> None:
+        self._unkept.set()
+        self._keeping.close()
+        self.guard.end()
 
     def renew_while_well(self, health: Health) -> None:
         """Have renewals depend on the application from now on."""
@@ -183,7 +194,7 @@ class Tenure:
                     await self.delete_key()
                 self._release_over()
         finally:
-            self._unkept.set()
+            self._let_go()
 
     async def _release_or_expire(self) -> None:
         try:
@@ -202,6 +213,7 @@ class Tenure:
             self.lease.detach(self)
             self.released.set()
             self._seat.move_if_allowed(Event.RELEASED, self.term.loss_reason, self.term)
+            self._let_go()
 
     async def release_or_leave(self) -> None:
         """Release; what etcd does not answer is left to expire."""
@@ -243,7 +255,7 @@ class Tenure:
         return await finish(self._surrender())
 
     async def _surrender(self) -> KeyValue | None:
-        self._unkept.set()
+        self._let_go()
         standing = await self.delete_key()
         await self._release_or_expire()
         return standing
