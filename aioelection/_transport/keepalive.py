@@ -23,7 +23,7 @@ from aioelection._core.backoff import backoff
 from aioelection._core.deadline import Deadline
 from aioelection._core.hedge import HedgeDelay
 from aioelection._core.ledger import Ledger
-from aioelection._transport.pool import ATTEMPT, LONGEST_PAUSE, Pool
+from aioelection._transport.pool import ATTEMPT, LINGER, LONGEST_PAUSE, Pool
 from aioelection._transport.port import Connection, KeepAliveReply, KeepAliveStream
 from aioelection.errors import ElectionError
 
@@ -57,7 +57,7 @@ class Renewable(Protocol):
 
 
 class KeepAlivePump:
-    """Renews the leases that were added; its task lives exactly while there are any."""
+    """Renews the leases that were added; its task lives while there are any, and a moment longer."""
 
     def __init__(self, pool: Pool, clock: Clock) -> None:
         self._pool = pool
@@ -70,6 +70,7 @@ class KeepAlivePump:
         """Oldest first."""
         self._distrusted = False
         """The newest lane's member has acknowledged what was not so: the next renewal takes another."""
+        self._idle_since = 0.0
         self._failures = 0
         self._not_before = 0.0
         """When the next lane may be opened, after nobody could be reached."""
@@ -98,6 +99,7 @@ class KeepAlivePump:
             del self._leases[lease.id]
             self._agenda.discard(lease.id)
             self._ledger.drop(lease.id)
+            self._idle_since = self._clock.now()
             self._wake.set()
 
     def __len__(self) -> int:
@@ -119,15 +121,15 @@ class KeepAlivePump:
         return float("inf") if lease is None else lease.deadline.next_renewal
 
     async def _run(self) -> None:
-        try:
-            while self._leases:
+        while self._leases:
+            try:
                 await first_of(self._tick(), self._prove())
-        finally:
-            self._lanes.clear()
-            await self._tasks.aclose()
+            finally:
+                self._lanes.clear()
+                await self._tasks.aclose()  # a lease that is added meanwhile is served by the next round
 
     async def _tick(self) -> None:
-        while self._leases:
+        while self._leases or self._clock.now() < self._idle_since + LINGER:
             self._wake.clear()
             now = self._clock.now()
             if now >= self._not_before:
@@ -136,6 +138,8 @@ class KeepAlivePump:
             await self._clock.wait(self._wake, self._next_tick())
 
     def _next_tick(self) -> float | None:
+        if not self._leases:
+            return self._idle_since + LINGER
         due = self._agenda.next()
         lane = self._lanes[-1] if self._lanes else None
         if lane is not None and lane.waiting_since is not None and not lane.hedged:

@@ -39,6 +39,10 @@ Request = Callable[[Connection, float], Awaitable[R]]
 ATTEMPT = 1.0
 """Seconds that one member gets to answer what another can be asked as well."""
 
+LINGER = 1.0
+"""Seconds for which a stream stays open when it has nothing to serve: who stands again soon finds it there, and its
+closing is not in the way of a hand-over."""
+
 LONGEST_PAUSE = 0.3
 """Seconds before all are asked again, at most, when none has served."""
 

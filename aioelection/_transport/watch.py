@@ -21,7 +21,7 @@ from aioelection._aio.tasks import Tasks, first_of
 from aioelection._core.cursors import Cursor, CursorBoard, Finding, Verdict
 from aioelection._core.facts import Changed, Connected, Disconnected, Ended, Fact, Reread
 from aioelection._core.ops import KeyEvent
-from aioelection._transport.pool import ATTEMPT, LONGEST_PAUSE, Pool, pause_after
+from aioelection._transport.pool import ATTEMPT, LINGER, LONGEST_PAUSE, Pool, pause_after
 from aioelection._transport.port import Connection, WatchStream
 from aioelection.errors import ElectionError, PermissionDenied, Unavailable
 
@@ -136,7 +136,7 @@ class KeyWatch:
 
 
 class WatchPump:
-    """Serves the watches that there are; its task lives exactly while there are any."""
+    """Serves the watches that there are; its task lives while there are any, and a moment longer."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -145,6 +145,10 @@ class WatchPump:
         self._board = CursorBoard()
         self._outbox: asyncio.Queue[Cursor | int | Note] = asyncio.Queue()
         """What the stream's writer is to do: create a cursor's watch, cancel the watch of an id, or heed a note."""
+        self._unwanted: set[int] = set()
+        """Ids of watches that are to be cancelled, when another is created: whoever leaves the last is in a hurry."""
+        self._idle_since = 0.0
+        """By the event loop's clock."""
         self._heard = 0
         """Replies so far."""
         self._served = False
@@ -174,6 +178,7 @@ class WatchPump:
         sharing.remove(watch)
         if not sharing:
             del self._by_key[watch.cursor.key]
+        self._idle_since = asyncio.get_running_loop().time()
         watch_id = self._board.drop(watch.cursor)
         self._outbox.put_nowait(Note.FORGOTTEN if watch_id is None else watch_id)
 
@@ -221,22 +226,33 @@ class WatchPump:
         """A new stream knows nothing: every watch is created anew, from its cursor."""
         self._board = CursorBoard()
         self._outbox = asyncio.Queue()
+        self._unwanted.clear()
         for cursor in self._watches:
             self._outbox.put_nowait(cursor)
         self._served = False
 
     async def _write(self, stream: WatchStream) -> None:
-        while self._watches:
-            match await self._outbox.get():
+        while (note := await self._next_note()) is not None:
+            match note:
                 case Note.PROBE:
                     await stream.request_progress()
                 case Note.OUTDATED:
                     raise Unavailable("the watch stream's credentials are out of date")
                 case int(watch_id):
-                    await stream.cancel(watch_id)
+                    self._unwanted.add(watch_id)
                 case Cursor() as cursor if cursor in self._watches:
                     self._board.creating(cursor)
                     await stream.create(cursor.key, cursor.start())
+            while self._watches and self._unwanted:
+                await stream.cancel(self._unwanted.pop())
+
+    async def _next_note(self) -> Cursor | int | Note | None:
+        """``None`` when there has been nothing to watch for ``LINGER`` seconds."""
+        try:
+            async with asyncio.timeout_at(None if self._watches else self._idle_since + LINGER):
+                return await self._outbox.get()
+        except TimeoutError:
+            return None
 
     async def _read(self, stream: WatchStream) -> None:
         while True:

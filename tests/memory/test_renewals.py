@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from aioelection import Client, Leadership, Lease, LeaseExpired, LossReason, State
+from aioelection._transport.pool import LINGER
 from aioelection.testing import MemoryEtcd
 from tests.memory.helpers import Leading, leader_of, throughout, time, until
 
@@ -267,3 +268,30 @@ async def test_etcd_gone_for_a_minute_is_come_back_to_within_a_second(etcd: Memo
     since = time()
     await campaign
     assert time() - since < 1 + 1.5, "an election, and a second"
+
+
+async def test_who_stands_again_soon_finds_the_streams_open(etcd: MemoryEtcd, client: Client) -> None:
+    for _ in range(5):
+        async with Leadership(client, KEY).campaign(T, b"a"):
+            await asyncio.sleep(2)
+        await asyncio.sleep(LINGER / 2)
+        assert client.statistics().streams == 2
+    await asyncio.sleep(LINGER)
+    assert client.statistics().streams == 0
+    assert not any(member.on_event for member in etcd.members), "the last watch is gone with its stream"
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_lease_is_renewed_that_comes_while_the_last_stream_is_closed(client: Client, steps: int) -> None:
+    """At whichever step of the closing it comes."""
+    first, second = Lease(client, "first"), Lease(client, "second")
+    await first.grant(T)
+    await second.grant(30)
+    with first.life.kept():
+        await asyncio.sleep(2)
+    await asyncio.sleep(LINGER)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    with second.life.kept():
+        await asyncio.sleep(60)
+        assert not second.is_expired()

@@ -17,6 +17,7 @@ from aioelection import Client, InvalidState, Leader, Leadership, WatchEnd, obse
 from aioelection._aio.clock import Clock
 from aioelection._core.facts import Changed, Connected, Disconnected, Ended, Fact, Reread
 from aioelection._core.ops import KeyValue
+from aioelection._transport.pool import LINGER
 from aioelection.testing import Member, MemoryEtcd
 from tests.memory.helpers import leader_of, time, until
 from tests.virtual import virtual_loop
@@ -228,7 +229,7 @@ async def test_200_observers_share_one_watch(etcd: MemoryEtcd, client: Client) -
     del each
     following.clear()
     gc.collect()
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(LINGER + 0.1)
     assert client.statistics().watches == 0 and not any(member.on_event for member in etcd.members)
 
 
