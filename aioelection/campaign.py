@@ -30,12 +30,12 @@ class Campaign(Coroutine[Any, Any, Term]):
 
     def __init__(self, seat: Seat, candidate: Candidate, on_loss: OnLoss, health: Health | None) -> None:
         self._seat = seat
-        self._candidate = candidate
+        self._candidate: Candidate | None = candidate
+        """``None`` once it stands, for good: it is not needed any more."""
         self._on_loss = on_loss
         self._health = health
         self.quietly = False
         """For ``run``: a key that cannot be released when the body has ended is swept later, and nothing is raised."""
-        self._used = False
         self._winning: Coroutine[Any, Any, Term] | None = None
         self._stay: _Stay | None = None
 
@@ -63,11 +63,11 @@ class Campaign(Coroutine[Any, Any, Term]):
         return (await self._elected()).term
 
     async def _elected(self) -> Tenure:
-        if self._used:
+        candidate, self._candidate = self._candidate, None
+        if candidate is None:
             raise InvalidState("a campaign is used once; call campaign() again")
-        self._used = True
         self._seat.check_vacant()
-        tenure = await self._candidate.elect()
+        tenure = await candidate.elect()
         if self._health is not None:
             tenure.renew_while_well(self._health)
         return tenure

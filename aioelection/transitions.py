@@ -83,17 +83,20 @@ class Audience:
     """The subscribers of one leadership, held weakly: who no longer listens is forgotten."""
 
     def __init__(self) -> None:
-        self._subscribers: weakref.WeakSet[Transitions] = weakref.WeakSet()
+        self._subscribers: weakref.WeakSet[Transitions] | None = None
+        """``None`` until there is one."""
 
     def subscribe(self, present: Transition) -> Transitions:
         transitions = Transitions(present)
+        if self._subscribers is None:
+            self._subscribers = weakref.WeakSet()
         self._subscribers.add(transitions)
         return transitions
 
     def publish(self, transition: Transition) -> None:
-        for subscriber in list(self._subscribers):
+        for subscriber in list(self._subscribers or ()):
             subscriber.publish(transition)
 
     def close(self) -> None:
-        for subscriber in list(self._subscribers):
+        for subscriber in list(self._subscribers or ()):
             subscriber.close()

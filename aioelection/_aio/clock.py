@@ -12,6 +12,8 @@ import functools
 import time
 from collections.abc import Callable
 
+from aioelection._aio.signal import Signal
+
 SLICE = 0.5
 """Seconds: how long a jump of the clock can go unnoticed."""
 
@@ -24,7 +26,7 @@ class Clock:
         real = time.monotonic if clock_id is None else functools.partial(time.clock_gettime, clock_id)
         self.now: Callable[[], float] = now or real
 
-    async def wait(self, event: asyncio.Event, until: float | None = None) -> bool:
+    async def wait(self, event: asyncio.Event | Signal, until: float | None = None) -> bool:
         """Wait until the event is set, or until that instant; return whether the event is set."""
         while not event.is_set():
             left = SLICE if until is None else until - self.now()

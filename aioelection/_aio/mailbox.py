@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 
 from aioelection._aio.clock import Clock
+from aioelection._aio.signal import Signal
 from aioelection._core.facts import Fact
 
 
@@ -15,7 +15,7 @@ class Mailbox:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._facts: deque[Fact] = deque()
-        self._news = asyncio.Event()
+        self._news = Signal()
 
     def put(self, fact: Fact) -> None:
         self._facts.append(fact)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 WINDOW = 300.0
 """Seconds for which a campaign counts (PD's ``campaignTimesRecordTimeout`` is 5 minutes)."""
 
@@ -14,11 +12,10 @@ class CampaignTimes:
     __slots__ = ("_times",)
 
     def __init__(self) -> None:
-        self._times: deque[float] = deque()
+        self._times: list[float] = []
 
     def add(self, now: float) -> None:
-        while self._times and now - self._times[0] > WINDOW:
-            self._times.popleft()
+        self._times = [each for each in self._times if now - each <= WINDOW]
         self._times.append(now)
 
     def reset(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from aioelection._aio.signal import Signal
 from aioelection.errors import LossReason
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Body:
         """One of them was on its way at that moment."""
         self._overrun_since: float | None = None
         """When it went on although the term was lost."""
-        self.ended = asyncio.Event()
+        self.ended = Signal()
         self.resigned = False
         """It gave up the term itself."""
         if term.loss_reason is not None:

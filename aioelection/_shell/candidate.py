@@ -14,6 +14,7 @@ import random
 from dataclasses import dataclass
 
 from aioelection._aio.mailbox import Mailbox
+from aioelection._aio.signal import Signal
 from aioelection._aio.tasks import finish
 from aioelection._core.backoff import backoff
 from aioelection._core.facts import Changed, Ended, Reread
@@ -89,8 +90,8 @@ class Candidate:
         self._swept = False
         """What an earlier campaign on the shared lease may have left is being looked for."""
         self._following: Subscription | None = None
-        """To the key that another holds. It stays while this one stands again: the term's guard joins the watch."""
-        self.gone = asyncio.Event()
+        """To the key that another holds, while this one stands again too: the term's guard is to join the watch."""
+        self.gone = Signal()
         """The campaign is over, won or not."""
 
     async def elect(self) -> Tenure:
@@ -108,7 +109,8 @@ class Candidate:
             await self._withdraw()
             raise
         finally:
-            self._unfollow()
+            # Not at once: a term that is entered joins the watch in the same step.
+            asyncio.get_running_loop().call_soon(self._unfollow)
             self._line.leave(self)
             self._lease.detach(self)
             self._seat.candidate = None
@@ -144,7 +146,6 @@ class Candidate:
         tenure = Tenure(self._seat, self._face, owns_lease=self._owns_lease, token=token, value=self._value)
         self._seat.tenure = tenure
         self._seat.move(Event.WON, term=tenure.term)
-        tenure.guard.begin()
         log.info("%r: leading", tenure.term)
         return tenure
 

@@ -36,21 +36,12 @@ class KeyGuard:
         self._proclaiming = asyncio.Lock()
         self._announced: list[bytes] = []
         """Values that were sent and not seen in the watch yet: a put of one of them is no overwrite."""
-        self._watching: Subscription | None = None
-        self._ended = False
         self._valued_at = term.fencing_token
         """The mod revision at which the term's value was seen."""
 
-    def begin(self) -> None:
-        """Watch the key from the win on, until ``end``."""
-        self._watching = self._hub.watches.subscribe(self._term.leader_key, self._term.fencing_token + 1, self._told)
-        if self._ended:  # by what the watch remembered
-            self._watching.close()
-
-    def end(self) -> None:
-        self._ended = True
-        if self._watching is not None:
-            self._watching.close()
+    def watch(self) -> Subscription:
+        """Watch the key for what has happened since the win, until what this returns is closed."""
+        return self._hub.watches.subscribe(self._term.leader_key, self._term.fencing_token + 1, self._told)
 
     def settle(self) -> None:
         """What is decided is decided now: if the key is known to be gone, the reason is not waited for."""

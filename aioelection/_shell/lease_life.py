@@ -74,6 +74,8 @@ class LeaseLife:
         self._claims: Counter[bytes] = Counter()
         """How many holders each key has: a thousand may be on one lease."""
         self._verifying = False
+        self._suspended = False
+        """Its last renewal has failed, and the holders were told."""
         self._swept: set[bytes] = set()
         hub.leases.add(self)
 
@@ -137,13 +139,21 @@ class LeaseLife:
             raise LeaseExpired(f"{self!r} was lost")
 
     async def close(self) -> None:
+        """Cancelled, it goes on."""
+        if self.give_up():
+            await finish(self.revoke())
+
+    def give_up(self) -> bool:
+        """From here on nobody believes in it; returns whether it is to be revoked."""
         self._hub.check_place()
         if self._id == 0:
-            return
+            return False
         self.closed = True
         self._end(LossReason.REVOKED)
-        if self._revocable:
-            await finish(self._revoke(self._id))
+        return self._revocable
+
+    async def revoke(self) -> None:
+        await self._revoke(self._id)
 
     async def revoke_leftover(self) -> None:
         """Revoke it though it should have expired."""
@@ -153,15 +163,22 @@ class LeaseLife:
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Have the lease renewed while the block runs."""
-        self._keepers += 1
-        if self._keepers == 1 and not self.ended.is_set():
-            self._hub.renewals.add(self)
+        self.keep()
         try:
             yield
         finally:
-            self._keepers -= 1
-            if self._keepers == 0:
-                self._hub.renewals.remove(self)
+            self.unkeep()
+
+    def keep(self) -> None:
+        """Have the lease renewed until as many ``unkeep``."""
+        self._keepers += 1
+        if self._keepers == 1 and not self.ended.is_set():
+            self._hub.renewals.add(self)
+
+    def unkeep(self) -> None:
+        self._keepers -= 1
+        if self._keepers == 0:
+            self._hub.renewals.remove(self)
 
     def attach(self, holder: Holder) -> None:
         """Tell the holder from now on what happens to the lease."""
@@ -216,14 +233,21 @@ class LeaseLife:
         now = self._hub.clock.now()
         if self.deadline.acknowledged(sent, ttl, now):
             self._gone_by = now + ttl
-            for holder in list(self._holders):
-                holder.lease_resumed()
+            self._resume()
         else:
             self.expire()
 
     def renewal_failed(self) -> None:
+        self._suspended = True
         for holder in list(self._holders):
             holder.lease_suspended()
+
+    def _resume(self) -> None:
+        """There may be ten thousand holders: they are told only what is new."""
+        if self._suspended:
+            self._suspended = False
+            for holder in list(self._holders):
+                holder.lease_resumed()
 
     def missing(self) -> None:
         """A TTL of 0 is no proof: a new etcd leader that is still applying old grants answers it too."""

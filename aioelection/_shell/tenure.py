@@ -9,12 +9,13 @@ so that the loss can tell.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from aioelection._aio.signal import Signal
 from aioelection._aio.tasks import finish, first_of
 from aioelection._core.machine import Event
 from aioelection._core.ops import Delete, Get, GetResult, KeyValue, Txn, still
@@ -51,13 +52,13 @@ class Tenure:
         self.term = Term(seat.key, value, token, lease.life.deadline, seat.hub.clock.now)
         self.body: Body | None = None
         """That of ``async with``, while it runs."""
-        self.released = asyncio.Event()
+        self.released = Signal()
         """The key is gone, or will go by itself: nothing of this term needs care any more."""
         self._releasing = asyncio.Lock()
-        self._unkept = asyncio.Event()
+        self._unkept = Signal()
         """Set when there is nothing left to keep: the term is lost, or has been released."""
-        self._keeping = contextlib.ExitStack()
-        """What keeps the term while a body runs."""
+        self._kept: list[Callable[[], object]] = []
+        """Each ends something that keeps the term while a body runs."""
         self._while_well: RenewalWhileWell | None = None
         self.guard = KeyGuard(self._hub, self.term, self.lease, self.end)
         self.lease.attach(self)
@@ -131,19 +132,24 @@ class Tenure:
     # ------------------------------------------------------------------ keeping
 
     async def keep(self) -> None:
-        """Renew the lease until the term is lost, or has been released."""
-        if self._while_well is None:
-            with self.lease.kept():
-                await self._unkept.wait()
-        elif not self._unkept.is_set():
-            await first_of(self._keep_while_well(self._while_well), self._until_let_go())
+        """Renew the lease and watch the key until the term is lost, or has been released."""
+        with self.guard.watch():
+            if self._while_well is None:
+                with self.lease.kept():
+                    await self._unkept.wait()
+            elif not self._unkept.is_set():
+                await first_of(self._keep_while_well(self._while_well), self._until_let_go())
 
     def _keep_until_let_go(self) -> None:
         """The same without a task where none is needed: there may be ten thousand terms."""
+        self._kept.append(self.guard.watch().close)
         if self._while_well is None:
-            self._keeping.enter_context(self.lease.kept())
+            self.lease.keep()
+            self._kept.append(self.lease.unkeep)
         else:
-            self._keeping.callback(self._hub.spawn(self._keep_while_well(self._while_well)).cancel)
+            self._kept.append(self._hub.spawn(self._keep_while_well(self._while_well)).cancel)
+        if self._unkept.is_set():  # the watch remembered that the key is another's
+            self._let_go()
 
     async def _keep_while_well(self, while_well: RenewalWhileWell) -> None:
         await while_well.run()
@@ -154,8 +160,8 @@ class Tenure:
 
     def _let_go(self) -> None:
         self._unkept.set()
-        self._keeping.close()
-        self.guard.end()
+        while self._kept:
+            self._kept.pop()()
 
     def renew_while_well(self, health: Health) -> None:
         """Have renewals depend on the application from now on."""
@@ -189,7 +195,8 @@ class Tenure:
                     return
                 if self.owns_lease:
                     self.lease.detach(self)  # its end is no news here, and would pass for the release
-                    await self.lease.close()
+                    if self.lease.give_up():
+                        await self.lease.revoke()
                 else:
                     await self.delete_key()
                 self._release_over()

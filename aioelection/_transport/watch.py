@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from collections import deque
 from collections.abc import Callable
 from typing import Self
 
@@ -74,7 +73,7 @@ class KeyWatch:
     def __init__(self, pump: WatchPump, key: bytes, next_revision: int) -> None:
         self._pump = pump
         self.cursor = Cursor(key, next_revision)
-        self._remembered: deque[KeyEvent] = deque()
+        self._remembered: list[KeyEvent] = []
         self._remembers_from = next_revision
         """All events from this revision on are remembered, or still to come."""
         self._connected = False
@@ -105,7 +104,7 @@ class KeyWatch:
         for event in events:
             self._remembered.append(event)
             if len(self._remembered) > REMEMBERED:
-                self._remembers_from = self._remembered.popleft().kv.mod_revision + 1
+                self._remembers_from = self._remembered.pop(0).kv.mod_revision + 1
             for subscription in list(self._subscriptions):
                 self._tell_event(subscription, event)
 
