@@ -20,7 +20,8 @@ import grpc
 
 from faults.cluster import Cluster
 from faults.proxy import Proxy
-from faults.records import Believed, Final, Lost, Record, Run, Won, decode, now, write
+from faults.records import Believed, Final, Lost, Record, Run, Stall, Won, decode, now, write
+from faults.stalls import StallMeter
 from faults.workload.register import RegisterServer
 
 rpc = aetcd.rpc
@@ -182,6 +183,8 @@ class Arena:
         async with contextlib.AsyncExitStack() as stack:
             self._log = stack.enter_context((self.folder / "nemesis.jsonl").open("a"))
             register_log = stack.enter_context((self.folder / "register.jsonl").open("a"))
+            stall_log = stack.enter_context((self.folder / "stalls.jsonl").open("a"))
+            self.stalls = stack.enter_context(StallMeter(lambda begin, end: write(stall_log, Stall(begin, end))))
             self._register = await stack.enter_async_context(RegisterServer(lambda each: write(register_log, each)))
             self.hand = await stack.enter_async_context(Hand(self.cluster.endpoints))
             for client in (*CONTENDERS, OBSERVER):

@@ -12,7 +12,7 @@ from typing import Literal
 
 from faults.arena import ELECTION_TIMEOUT, Arena
 from faults.proxy import BOTH
-from faults.records import Fault, Measured, Won, now
+from faults.records import Fault, Measured, Thaw, Won, now
 
 Measure = Literal["failover", "loss", "no loss", "return", "nothing"]
 Domain = Literal["contender", "key", "network", "etcd"]
@@ -49,6 +49,7 @@ class Scene:
             yield
         finally:
             for each in members:
+                self.arena.tell(Thaw(now(), each))
                 await self.arena.cluster.resume(each)
 
 
@@ -80,10 +81,12 @@ class Outcome:
     action: Action
     seconds: float
     bound: float
+    stalled: float
+    """For how long the machine stood still meanwhile: the bound holds on top of that."""
 
     @property
     def ok(self) -> bool:
-        return self.seconds <= self.bound
+        return self.seconds <= self.bound + self.stalled
 
 
 async def do(scene: Scene, action: Action) -> Fault:
@@ -110,22 +113,23 @@ async def play(scene: Scene, action: Action) -> Outcome | None:
 async def _measured(scene: Scene, action: Action) -> Outcome | None:
     arena, token = scene.arena, scene.leader.token
     fault = await do(scene, action)
-    bound = action.bound(scene.ttl)
+    bound, begin = action.bound(scene.ttl), fault.begin
     match action.measure:
         case "failover":
             seconds = (await arena.won_after(token)).at - fault.begin
         case "loss":
             seconds = (await arena.lost(token)).at - fault.begin
         case "return":
-            seconds = max(0.0, (await arena.won_after(token)).at - fault.end)
+            begin = fault.end
+            seconds = max(0.0, (await arena.won_after(token)).at - begin)
         case "no loss":
             await asyncio.sleep(0.5)
             led = await arena.led()
             seconds = 0.0 if led.token == token else led.at - fault.begin
         case _:
             return None
-    arena.tell(Measured(action.row, action.name, seconds, bound))
-    return Outcome(action, seconds, bound)
+    arena.tell(Measured(action.row, action.name, seconds, bound, begin))
+    return Outcome(action, seconds, bound, arena.stalls.since(begin))
 
 
 # ---------------------------------------------------------------------- contenders

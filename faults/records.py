@@ -145,6 +145,26 @@ class Fault:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Thaw:
+    """A member of etcd that was frozen goes on. One that led may revoke live leases before it learns that it does not
+    any more (etcd issue 15247; seen on 3.5.30 too).
+    """
+
+    at: float
+    member: str
+    kind: Literal["thaw"] = "thaw"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stall:
+    """The machine stood still: a thread that naps woke that much late. Bounds hold on top of that."""
+
+    begin: float
+    end: float
+    kind: Literal["stall"] = "stall"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Measured:
     """A row of the table of faults: what was measured, and its bound, in seconds."""
 
@@ -152,6 +172,7 @@ class Measured:
     what: str
     seconds: float
     bound: float
+    begin: float = 0.0
     kind: Literal["measured"] = "measured"
 
 
@@ -169,11 +190,28 @@ class Final:
     kind: Literal["final"] = "final"
 
 
-Record = Run | Won | Believed | Lost | Ended | Append | Register | Observed | Truth | Fault | Measured | Final
+Record = (
+    Run | Won | Believed | Lost | Ended | Append | Register | Observed | Truth | Fault | Thaw | Stall | Measured | Final
+)
 
 _TYPES: dict[str, type[Any]] = {
     each.__name__.lower(): each
-    for each in (Run, Won, Believed, Lost, Ended, Append, Register, Observed, Truth, Fault, Measured, Final)
+    for each in (
+        Run,
+        Won,
+        Believed,
+        Lost,
+        Ended,
+        Append,
+        Register,
+        Observed,
+        Truth,
+        Fault,
+        Thaw,
+        Stall,
+        Measured,
+        Final,
+    )
 }
 
 

@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator
 
-from faults.checker.history import VOLUNTARY, History, Tenure, freezes, targets
+from faults.checker.history import HASTY, VOLUNTARY, History, Tenure, freezes, targets
 from faults.checker.verdict import End, Failover, Figures
 from faults.records import Fault
 
@@ -36,6 +36,9 @@ def figures(history: History) -> Figures:
         observations=len(history.observed),
         faults=len(history.faults),
         lost_without_fault=sum(_lost_without_fault(history)),
+        revoked_by_etcd=sum(
+            each.foreign is not None and each.foreign.name == HASTY for each in history.tenures.values()
+        ),
         doubtful=sum(_doubtful(history)),
         recorder_delay=max(
             (event.at - time for event, time in zip(history.truth, history.not_after, strict=True)), default=0.0
@@ -83,7 +86,8 @@ def failovers(history: History) -> Iterator[Failover]:
         # Who was killed as it won has not told of it.
         won_at = won.get(following.token, following.created)
         bound = _bound(end, history) if history.calm(began, won_at, but=cause) else None
-        yield Failover(tenure.token, end, began, max(0.0, won_at - began), bound, cause.row if cause else 0)
+        row, stalled = cause.row if cause else 0, history.stalled(began, won_at)
+        yield Failover(tenure.token, end, began, max(0.0, won_at - began), bound, row, stalled)
 
 
 def _why(history: History, tenure: Tenure, before: float) -> tuple[End, Fault | None]:

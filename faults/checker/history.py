@@ -27,12 +27,18 @@ from faults.records import (
     Record,
     Register,
     Run,
+    Stall,
+    Thaw,
     Truth,
     Won,
 )
 
 FOREIGN_BOUND = 1.0
 """Rule 1: a third party's deed is known within that, with etcd healthy."""
+
+HASTY = "a live lease revoked by etcd"
+HASTE = 0.3
+"""Seconds from when an etcd leader that was frozen goes on to when it has learnt that it leads no more."""
 
 VOLUNTARY = frozenset({"resigned", "closed"})
 """The reasons for which a term ends that its holder gave up."""
@@ -110,6 +116,8 @@ class History:
         self.observed = sorted(of(Observed), key=lambda each: each.at)
         self.truth = sorted(of(Truth), key=lambda each: each.revision)
         self.faults = sorted(of(Fault), key=lambda each: each.begin)
+        self.thaws = of(Thaw)
+        self.stalls = sorted(of(Stall), key=lambda each: each.begin)
         self.measured = of(Measured)
         finals = of(Final)
         self.final = finals[-1] if finals else None
@@ -181,6 +189,7 @@ class History:
             elif tenure is not None and tenure.gone is None and (event.deleted or event.lease_id != tenure.lease_id):
                 tenure.gone = time
         self._blame_strangers(found.values())
+        self._blame_etcd(found.values())
         return found
 
     def _blame_strangers(self, tenures: Iterable[Tenure]) -> None:
@@ -204,6 +213,26 @@ class History:
                 if tenure.gone < deed.end + grace and (deed not in used or tenure.created <= deed.end):
                     used.add(deed)
                     tenure.foreign, tenure.grace = deed, max(tenure.grace, grace)
+
+    def _blame_etcd(self, tenures: Iterable[Tenure]) -> None:
+        """Find the ends that fall into the haste of a frozen member that goes on: it may have revoked a live lease.
+
+        A term that is believed in for too long, by a stale acknowledgement, ends later: the new leader of etcd gives
+        every lease its whole time once more.
+        """
+        believed = {(each.who, each.token): each.end for each in self.beliefs}
+        for tenure in tenures:
+            gone = tenure.gone
+            if gone is None or tenure.foreign is not None or believed.get((tenure.who, tenure.token), gone) <= gone:
+                continue
+            thaw = next((each for each in self.thaws if 0 <= gone - each.at <= HASTE), None)
+            if thaw is not None:
+                tenure.foreign = Fault(HASTY, 0, thaw.member, thaw.at, thaw.at + HASTE, foreign=True)
+                tenure.grace = max(FOREIGN_BOUND, float(self.ttl))
+
+    def stalled(self, begin: float, end: float) -> float:
+        """Seconds for which the machine stood still in that time."""
+        return sum(max(0.0, min(each.end, end) - max(each.begin, begin)) for each in self.stalls)
 
     def calm(self, begin: float, end: float, *, but: Fault | None = None) -> bool:
         """Whether no fault was near, other than ``but`` and what third parties did to the key.

@@ -37,6 +37,7 @@ def _total(figures: Sequence[Figures]) -> Figures:
         observations=sum(each.observations for each in figures),
         faults=sum(each.faults for each in figures),
         lost_without_fault=sum(each.lost_without_fault for each in figures),
+        revoked_by_etcd=sum(each.revoked_by_etcd for each in figures),
         doubtful=sum(each.doubtful for each in figures),
         recorder_delay=max((each.recorder_delay for each in figures), default=0.0),
         failovers=tuple(failover for each in figures for failover in each.failovers),

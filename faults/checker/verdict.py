@@ -71,6 +71,8 @@ class Failover:
     """What rule 11 promises; ``None`` where another fault overlaps, or where it promises nothing."""
     row: int = 0
     """Of the fault that ended it, in the table of faults; 0: none did."""
+    stalled: float = 0.0
+    """For how long the machine stood still meanwhile: the bound holds on top of that."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ class Figures:
     faults: int
     lost_without_fault: int
     """Terms that were lost although no fault was near."""
+    revoked_by_etcd: int
+    """Leases that were alive, and that etcd revoked when its leader went on after a freeze."""
     doubtful: int
     """What would be a violation if the recorder was told a little late; it cannot be known."""
     recorder_delay: float

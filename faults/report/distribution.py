@@ -73,7 +73,7 @@ def distribution(failovers: Sequence[Failover]) -> Distribution:
         )
         spread = Spread.of(each.seconds for each in those)
         bound = next((each.bound for each in those if each.bound is not None), None)
-        over = sum(each.bound is not None and each.seconds > each.bound for each in those)
+        over = sum(each.bound is not None and each.seconds > each.bound + each.stalled for each in those)
         y = TOP + number * ROW + BARS
         bound_x = None if bound is None else x(bound)
         histograms.append(Histogram(end, spread, bound, over, y, bars, x(_shown(spread.median)), bound_x))

@@ -6,9 +6,9 @@ import dataclasses
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from faults.checker import Figures, History
-from faults.records import Measured
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,16 +24,24 @@ class Row:
     median: float | None = None
     worst: float | None = None
     bound: float | None = None
+    stalled: float = 0.0
+    """For how long the machine stood still during the worst: the bound holds on top of that."""
 
     @property
     def ok(self) -> bool:
         """Whether it kept its bound."""
-        return self.worst is None or self.bound is None or self.worst <= self.bound
+        return self.worst is None or self.bound is None or self.worst <= self.bound + self.stalled
 
     @property
     def used(self) -> float:
         """How much of its bound the worst took, up to 1."""
         return min(1.0, self.worst / self.bound) if self.worst is not None and self.bound else 0.0
+
+
+class _Value(NamedTuple):
+    seconds: float
+    bound: float
+    stalled: float
 
 
 SUCCESSOR = "successor leads (where no other fault overlaps)"
@@ -44,13 +52,15 @@ def table(histories: Sequence[History], figures: Figures) -> list[Row]:
     names: dict[int, Counter[str]] = defaultdict(Counter)
     for fault in (each for history in histories for each in history.faults):
         names[fault.row][fault.name] += 1
-    measured: dict[int, dict[str, list[Measured]]] = defaultdict(lambda: defaultdict(list))
-    for each in (each for history in histories for each in history.measured):
-        measured[each.row][each.what].append(each)
+    measured: dict[int, dict[str, list[_Value]]] = defaultdict(lambda: defaultdict(list))
+    for history in histories:
+        for each in history.measured:
+            stalled = history.stalled(each.begin, each.begin + each.seconds)
+            measured[each.row][each.what].append(_Value(each.seconds, each.bound, stalled))
     for failover in figures.failovers:
         if failover.row and failover.bound is not None:
-            successor = Measured(failover.row, SUCCESSOR, failover.seconds, failover.bound)
-            measured[failover.row][SUCCESSOR].append(successor)
+            value = _Value(failover.seconds, failover.bound, failover.stalled)
+            measured[failover.row][SUCCESSOR].append(value)
     rows: list[Row] = []
     for number in sorted({*names, *measured}, key=lambda each: (each == 0, each)):
         if number == 0:  # of several kinds
@@ -58,9 +68,9 @@ def table(histories: Sequence[History], figures: Figures) -> list[Row]:
         known = tuple(sorted(names[number])) if number else ()
         times = sum(names[number].values()) if number else 0
         for what, values in sorted(measured[number].items()):
-            worst = max(values, key=lambda each: each.seconds - each.bound)
+            worst = max(values, key=lambda each: each.seconds - each.bound - each.stalled)
             median = statistics.median(each.seconds for each in values)
-            rows.append(Row(number, known, times, what, len(values), median, worst.seconds, worst.bound))
+            rows.append(Row(number, known, times, what, len(values), median, *worst))
         if number and not measured[number]:
             rows.append(Row(number, known, times))
     return rows

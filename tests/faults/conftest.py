@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.faults.measuring import Measure, StallMeter
+from faults.stalls import StallMeter
+from tests.faults.measuring import Measure
 
 
 @pytest.fixture

@@ -4,47 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Self
 
 from aioelection import Client, Leadership, Term
+from faults.stalls import NAP, StallMeter
 from tests.support import beside, eventually, now
 
 ELECTION = 1.0
 """Seconds of etcd's election timeout."""
-
-NAP = 0.005
-
-
-class StallMeter:
-    """A thread that wakes all the time, and notes for how long it did not."""
-
-    def __init__(self) -> None:
-        self._stalls: list[tuple[float, float]] = []
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._measure, name="stall meter", daemon=True)
-
-    def since(self, begin: float) -> float:
-        """Seconds for which the machine was stalled, from that moment of the monotonic clock on."""
-        return sum(woke - max(due, begin) for due, woke in list(self._stalls) if woke > begin)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _measure(self) -> None:
-        while not self._end.is_set():
-            due = time.monotonic() + NAP
-            time.sleep(NAP)
-            woke = time.monotonic()
-            if woke - due > NAP:
-                self._stalls.append((due, woke))
 
 
 class Measure:

@@ -25,6 +25,8 @@ from faults.records import (
     Record,
     Register,
     Run,
+    Stall,
+    Thaw,
     Truth,
     Won,
 )
@@ -396,6 +398,34 @@ def test_rows_keep_their_bounds() -> None:
     measured = Measured(9, "renewal", 0.3, 0.3)
     assert rules(measured=measured) == []
     assert rules(measured=dataclasses.replace(measured, seconds=0.31)) == [Rule.BOUND]
+
+
+def test_bounds_hold_on_top_of_the_machines_own_stalls_and_belief_gets_nothing_for_them() -> None:
+    fault = Fault("it dies", 1, "a", 3.0, 12.0)
+    stall, elsewhere = Stall(3.5, 3.7), Stall(0.0, 2.0)
+    assert failover(**following(6.15), fault=fault, stall=stall)[1] == []
+    assert failover(**following(6.25), fault=fault, stall=stall)[1] == [Rule.FAILOVER]
+    assert failover(**following(6.15), fault=fault, stall=elsewhere)[1] == [Rule.FAILOVER]
+    measured = Measured(9, "renewal", 0.4, 0.3, begin=3.4)
+    assert rules(measured=measured, stall=stall) == []
+    assert rules(measured=measured, stall=elsewhere) == [Rule.BOUND]
+    assert rules(**ALONE, a_lost=None, deed=DELETED, a_believed=Believed("a", 10, 1.01, 4.15), stall=stall) == []
+    late = Believed("a", 10, 1.01, 4.15)
+    assert rules(**ALONE, a_lost=None, deed=DELETED, a_believed=late, stall=elsewhere) == [Rule.FOREIGN]
+    outlived = Believed("a", 10, 1.01, 3.2)
+    assert Rule.OUTLIVED in rules(**ALONE, a_lost=None, a_believed=outlived, stall=Stall(3.0, 3.5))
+
+
+def test_a_live_lease_that_etcd_revokes_as_its_leader_goes_on_is_etcds_fault() -> None:
+    late = {**ALONE, "a_lost": None, "a_believed": Believed("a", 10, 1.01, 3.05)}
+    assert rules(**late) == [Rule.OUTLIVED]
+    verdict = judged(**late, thaw=Thaw(2.99, "m1"))
+    assert verdict.ok and verdict.figures.revoked_by_etcd == 1
+    assert rules(**late, thaw=Thaw(2.6, "m1")) == [Rule.OUTLIVED], "long after that: it was the lease's end"
+    assert rules(**late, thaw=Thaw(3.02, "m1")) == [Rule.OUTLIVED], "not before"
+    longer = {**late, "a_believed": Believed("a", 10, 1.01, 5.1)}
+    assert rules(**longer, thaw=Thaw(2.99, "m1")) == [Rule.FOREIGN], "and not for ever"
+    assert judged(thaw=Thaw(2.99, "m1")).figures.revoked_by_etcd == 0
 
 
 def test_a_loss_without_a_fault_is_told() -> None:
