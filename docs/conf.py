@@ -14,7 +14,7 @@ import aioelection
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
-import states  # noqa: E402
+import states
 
 project = "aioelection"
 author = "the aioelection authors"

@@ -93,7 +93,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class KeyValue:
-    """A key as etcd keeps it: its value, when it was created and written last, how often, and on which lease (0: none)."""
+    """A key as etcd keeps it; ``version`` counts its writes, and ``lease_id`` is 0 where it hangs on no lease."""
 
     key: bytes
     value: bytes

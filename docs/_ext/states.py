@@ -97,8 +97,9 @@ def _closing() -> Iterator[str]:
 
 
 def _arrow(path: str, label: str, x: int, y: int, meaning: str) -> str:
+    line = f'<path class="arrow" d="{path}" marker-end="url(#states-head)"/>'
     text = f'<text x="{x}" y="{y}">{escape(label)}</text>' if label else ""
-    return f'<g><title>{escape(meaning)}</title><path class="arrow" d="{path}" marker-end="url(#states-head)"/>{text}</g>'
+    return f"<g><title>{escape(meaning)}</title>{line}{text}</g>"
 
 
 def _box(state: State) -> str:
