@@ -6,6 +6,7 @@ what has no place here fails the build.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from html import escape
 
@@ -80,12 +81,15 @@ def _check_closing() -> None:
 
 
 def _arrows() -> Iterator[str]:
+    between: defaultdict[tuple[State, State], list[Event]] = defaultdict(list)
     for state, moves in TABLE.items():
         for event, following in moves.items():
-            if event is Event.CLOSE:
-                continue
-            path, x, y = ROUTES[state, following]
-            yield _arrow(path, event.name.lower(), x, y, f"{state.name}: {event.value}")
+            if event is not Event.CLOSE:
+                between[state, following].append(event)
+    for (state, following), events in between.items():
+        path, x, y = ROUTES[state, following]
+        meaning = ", or ".join(event.value for event in events)
+        yield _arrow(path, ", ".join(event.name.lower() for event in events), x, y, f"{state.name}: {meaning}")
 
 
 def _closing() -> Iterator[str]:

@@ -48,6 +48,12 @@ def test_the_picture_has_no_others(states: ModuleType) -> None:
     assert set(states.PLACES) == set(State)
 
 
+def test_two_events_on_one_way_share_an_arrow(states: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    moves = {**TABLE[State.RESIGNING], Event.LOST: State.IDLE}
+    monkeypatch.setattr(states, "TABLE", {**TABLE, State.RESIGNING: moves})
+    assert ">released, lost</text>" in states.svg()
+
+
 def test_an_arrow_without_a_place_fails_the_build(states: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(states, "TABLE", {**TABLE, State.IDLE: {**TABLE[State.IDLE], Event.WON: State.LEADING}})
     with pytest.raises(KeyError):
