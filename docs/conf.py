@@ -3,6 +3,7 @@
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
@@ -73,7 +74,25 @@ def link_to_public_name(
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", f"{public}.{name}", node, shown)
 
 
+def keep_from_napoleon(app: Sphinx) -> None:
+    """Keep the docstrings of attributes as they are: napoleon takes what stands before a colon in them for a type."""
+    written: dict[str, list[str]] = {}
+
+    def keep(*told: Any) -> None:
+        _, what, name, _, _, lines = told
+        if what in ("attribute", "data", "property"):
+            written[name] = list(lines)
+
+    def restore(*told: Any) -> None:
+        _, _, name, _, _, lines = told
+        lines[:] = written.pop(name, lines)
+
+    app.connect("autodoc-process-docstring", keep, priority=100)
+    app.connect("autodoc-process-docstring", restore, priority=900)
+
+
 def setup(app: Sphinx) -> None:
     """Add what these pages need."""
+    keep_from_napoleon(app)
     app.add_directive("state-diagram", StateDiagram)
     app.connect("missing-reference", link_to_public_name)
