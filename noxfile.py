@@ -109,6 +109,8 @@ def tests(session: nox.Session) -> None:
 # Most tests wait most of their time.
 WORKERS = [f"--numprocesses={(os.cpu_count() or 1) + 2}", "--dist=worksteal"]
 OF_TOOLS = ["faults_suite", "test_benchmarks.py"]
+# What depends on etcd, or on files, rather than on Python.
+ONCE = ["faults", "contract", "docs", "test_embedded.py", "test_demo.py"]
 
 
 def run_tests(session: nox.Session) -> None:
@@ -117,8 +119,8 @@ def run_tests(session: nox.Session) -> None:
         chosen = session.posargs
     elif session.python == sys.executable:
         chosen = ["--cov", "--cov-report=term-missing:skip-covered", *without(*OF_TOOLS)]
-    else:  # what depends on etcd rather than on Python is tested once
-        chosen = without("faults", "contract", "test_embedded.py", "test_demo.py", *OF_TOOLS)
+    else:
+        chosen = without(*ONCE, *OF_TOOLS)
         session.env["AIOELECTION_QUICK"] = "1"
     session.run("pytest", *WORKERS, *chosen)
 

@@ -1,57 +1,32 @@
 """Every Python snippet of the README and the docs is executed.
 
-A snippet with ``asyncio.run(`` is a program; one that defines ``work(leadership)`` leads until cancelled; one that
-defines ``recipe(database, ...)`` or ``recipe(address, ...)`` is a resource that fences, in SQL or over HTTP.
+``tests.snippets`` tells the kinds. Here: a program; ``work(leadership)``, which leads until cancelled; a resource that
+fences, in SQL or over HTTP. Those of the guides are in ``tests/docs``.
 """
 
 from __future__ import annotations
 
+import asyncio
 import http.client
+import logging
 import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 
 import aioelection
-
-ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
-PAGES.remove(ROOT / "docs" / "scenarios.md")  # tests/memory runs them
-SNIPPETS = [
-    pytest.param(snippet, id=f"{page.name}-{number}")
-    for page in PAGES
-    for number, snippet in enumerate(re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE))
-]
+from tests.snippets import DOCS, ELSEWHERE, KINDS, PAGES, ROOT, SNIPPETS, blocks, defined, of_kind
+from tests.support import eventually
 
 
-def having(text: str) -> list[Any]:
-    return [each for each in SNIPPETS if text in str(each.values[0])]
-
-
-PROGRAMS = having("asyncio.run(")
-FUNCTIONS = having("def work(leadership")
-SQL = having("def recipe(database")
-HTTP = having("def recipe(address")
-
-
-def defined(snippet: str, name: str) -> Callable[..., Any]:
-    names: dict[str, Any] = {}
-    exec(compile(snippet, "<snippet>", "exec"), names)
-    function = names[name]
-    assert callable(function)
-    return function  # type: ignore[no-any-return]
-
-
-@pytest.mark.parametrize("snippet", PROGRAMS)
+@of_kind("program")
 def test_a_program_leads_and_stops_when_interrupted(snippet: str, endpoint: str) -> None:
     assert "http://127.0.0.1:2379" in snippet
     program = snippet.replace("http://127.0.0.1:2379", endpoint)
@@ -65,26 +40,43 @@ def test_a_program_leads_and_stops_when_interrupted(snippet: str, endpoint: str)
     assert "never retrieved" not in complaint and "destroyed" not in complaint
 
 
-@pytest.mark.parametrize("snippet", FUNCTIONS)
-async def test_a_function_works_with_a_leadership(snippet: str, endpoint: str, unique_key: str) -> None:
+@pytest.fixture
+def level_as_before() -> Iterator[None]:
+    """One snippet tells how to see more in the log."""
+    logger = logging.getLogger("aioelection")
+    before = logger.level
+    yield
+    logger.setLevel(before)
+
+
+@of_kind("work")
+async def test_a_function_works_with_a_leadership(
+    snippet: str, endpoint: str, unique_key: str, level_as_before: None
+) -> None:
     work = defined(snippet, "work")
     async with aioelection.connect(endpoint) as client:
         leadership = aioelection.Leadership(client, unique_key)
-        with anyio.move_on_after(0.3) as scope:
-            await work(leadership)
-        assert scope.cancelled_caught
+        async with anyio.create_task_group() as group:
+            group.start_soon(work, leadership)
+            await eventually(leadership.check)
+            await asyncio.sleep(0.1)
+            assert leadership.check()  # it is at work, and would be for ever
+            group.cancel_scope.cancel()
         assert await aioelection.get_leader(client, unique_key) is None
 
 
-@pytest.mark.parametrize("snippet", SQL)
+def fenced_database() -> sqlite3.Connection:
+    (tables,) = [each for each in blocks(DOCS / "fencing.md", "sql") if each.startswith("CREATE")]
+    database = sqlite3.connect(":memory:")
+    database.executescript(tables)
+    database.execute("CREATE TABLE sent (invoice INTEGER, token INTEGER)")
+    return database
+
+
+@of_kind("sql")
 def test_a_fence_in_sql_refuses_a_deposed_leader(snippet: str) -> None:
     recipe = defined(snippet, "recipe")
-    (tables,) = re.findall(
-        r"^```sql\n(CREATE.*?)^```", (ROOT / "docs/fencing.md").read_text(), re.DOTALL | re.MULTILINE
-    )
-    with closing(sqlite3.connect(":memory:")) as database:
-        database.executescript(tables)
-        database.execute("CREATE TABLE sent (invoice INTEGER, token INTEGER)")
+    with closing(fenced_database()) as database:
         for token in (12, 12, 15):
             recipe(database, token, 1)
         with pytest.raises(aioelection.StaleToken) as caught:
@@ -95,7 +87,24 @@ def test_a_fence_in_sql_refuses_a_deposed_leader(snippet: str) -> None:
         assert database.execute("SELECT token FROM fence").fetchall() == [(15,)]
 
 
-@pytest.mark.parametrize("snippet", HTTP)
+@of_kind("entering")
+def test_a_leader_that_has_entered_shuts_out_the_older_one(snippet: str) -> None:
+    enter = defined(snippet, "enter")
+    (recipe,) = [defined(each.text, "recipe") for each in SNIPPETS if each.kind == "sql"]
+    with closing(fenced_database()) as database:
+        enter(database, 12)
+        recipe(database, 12, 1)
+        enter(database, 15)
+        with pytest.raises(aioelection.StaleToken):
+            recipe(database, 12, 2)
+        with pytest.raises(aioelection.StaleToken) as caught:
+            enter(database, 12)
+        assert (caught.value.token, caught.value.highest) == (12, 15)
+        enter(database, 15)
+        assert database.execute("SELECT * FROM sent").fetchall() == [(1, 12)]
+
+
+@of_kind("http")
 def test_a_fence_over_http_refuses_a_deposed_leader(snippet: str) -> None:
     written: list[bytes] = []
     with defined(snippet, "recipe")(("127.0.0.1", 0), written) as server:
@@ -123,5 +132,14 @@ def test_a_fence_over_http_refuses_a_deposed_leader(snippet: str) -> None:
 
 
 def test_every_snippet_is_executed() -> None:
-    assert PROGRAMS and FUNCTIONS and SQL and HTTP
-    assert [each for each in SNIPPETS if each not in PROGRAMS + FUNCTIONS + SQL + HTTP] == []
+    assert [(each.page, each.number) for each in SNIPPETS if each.kind is None] == []
+    assert {each.kind for each in SNIPPETS} == set(KINDS)
+    tests = "".join(path.read_text() for path in (ROOT / "tests").glob("**/test_*.py"))
+    assert [kind for kind in KINDS if f'@of_kind("{kind}")' not in tests] == []
+    assert all((ROOT / page).exists() and (ROOT / test).exists() for page, test in ELSEWHERE.items())
+
+
+def test_no_snippet_hides_from_being_found() -> None:
+    """Python in a fence that is written otherwise would not be executed."""
+    otherwise = re.compile(r"^ *(~~~|`{3,}\{code-block\}) *py|^ +```python|^````+py|^```py$", re.MULTILINE)
+    assert [page.name for page in PAGES if otherwise.search(page.read_text())] == []

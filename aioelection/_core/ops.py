@@ -93,6 +93,8 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class KeyValue:
+    """A key as etcd keeps it; ``version`` counts its writes, and ``lease_id`` is 0 where it hangs on no lease."""
+
     key: bytes
     value: bytes
     create_revision: int
@@ -103,20 +105,27 @@ class KeyValue:
 
 @dataclass(frozen=True, slots=True)
 class PutResult:
+    """The answer to a put; ``previous`` is what was there, where it was asked for."""
+
     previous: KeyValue | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class GetResult:
+    """The answer to a get: the keys that were found."""
+
     kvs: tuple[KeyValue, ...] = ()
 
     @property
     def kv(self) -> KeyValue | None:
+        """The first of them; ``None`` if there is none."""
         return self.kvs[0] if self.kvs else None
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteResult:
+    """The answer to a delete: how many keys there were; ``previous`` are they, where it was asked for."""
+
     deleted: int
     previous: tuple[KeyValue, ...] = ()
 

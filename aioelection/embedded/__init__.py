@@ -1,4 +1,4 @@
-"""A real etcd of one or more members, started for the life of an ``async with`` block.
+"""A real etcd of one or more members, started for the life of an ``async with`` block::
 
     async with Etcd(members=3) as etcd:
         print(etcd.endpoints)

@@ -1,11 +1,11 @@
-"""An etcd in memory, for tests: one process, one clock, several members, and every fault on demand.
+"""An etcd in memory, for tests: one process, one clock, several members, and every fault on demand::
 
-async with MemoryEtcd() as etcd, etcd.client() as client:
-    leadership = aioelection.Leadership(client, "/billing/leader")
-    async with leadership.campaign(10, b"node-a") as term:
-        etcd.pause(etcd.leader)
-        await asyncio.sleep(30)
-        assert term.check()
+    async with MemoryEtcd() as etcd, etcd.client() as client:
+        leadership = aioelection.Leadership(client, "/billing/leader")
+        async with leadership.campaign(10, b"node-a") as term:
+            etcd.pause(etcd.leader)
+            await asyncio.sleep(30)
+            assert term.check()
 
 It counts time by the event loop's clock, and so do its clients: on a loop with virtual time (``looptime`` from PyPI,
 for example) minutes take milliseconds.
