@@ -98,14 +98,36 @@ MUTANTS = (
         (
             Edit(
                 "_shell/tenure.py",
-                "        if reason is not LossReason.RESIGNED:\n            self._unkept.set()",
-                "        self._unkept.set()",
+                "        if reason is not LossReason.RESIGNED:\n            self._let_go()",
+                "        self._let_go()",
             ),
         ),
         (
             "tests/test_ending.py",
             "tests/memory/test_overrun.py",
         ),
+    ),
+    Mutant(
+        "a lease is not renewed that comes while the last stream is being closed",
+        (
+            Edit(
+                "_transport/keepalive.py",
+                "        while self._leases:\n            try:\n",
+                "        if self._leases:\n            try:\n",
+            ),
+        ),
+        ("tests/memory/test_renewals.py",),
+    ),
+    Mutant(
+        "what is closed is whatever lease there is by then",
+        (
+            Edit(
+                "_shell/lease_life.py",
+                "await finish(self.revoke(lease_id))",
+                "await asyncio.sleep(0)\n            await finish(self.revoke(self._id))",
+            ),
+        ),
+        ("tests/memory/test_hostile.py",),
     ),
     Mutant(
         "a late reply revives a term",
@@ -167,8 +189,8 @@ MUTANTS = (
             Edit("_shell/tenure.py", "if self._unwell and reason", "if False and reason"),
             Edit(
                 "_shell/tenure.py",
-                "self.end(LossReason.UNHEALTHY)\n        except",
-                "self.end(LossReason.EXPIRED)\n        except",
+                "await while_well.run()\n        self.end(LossReason.UNHEALTHY)",
+                "await while_well.run()\n        self.end(LossReason.EXPIRED)",
             ),
         ),
         ("tests/test_health.py",),

@@ -140,20 +140,17 @@ class LeaseLife:
 
     async def close(self) -> None:
         """Cancelled, it goes on."""
-        if self.give_up():
-            await finish(self.revoke())
+        if lease_id := self.give_up():
+            await finish(self.revoke(lease_id))
 
-    def give_up(self) -> bool:
-        """From here on nobody believes in it; returns whether it is to be revoked."""
+    def give_up(self) -> int:
+        """From here on nobody believes in it; returns the id that is to be revoked, if any: it may be granted anew."""
         self._hub.check_place()
         if self._id == 0:
-            return False
+            return 0
         self.closed = True
         self._end(LossReason.REVOKED)
-        return self._revocable
-
-    async def revoke(self) -> None:
-        await self._revoke(self._id)
+        return self._id if self._revocable else 0
 
     async def revoke_leftover(self) -> None:
         """Revoke it though it should have expired."""
@@ -298,7 +295,7 @@ class LeaseLife:
                 return True
         return not keys and (await self._hub.pool.lease_info(lease_id, timeout=CLEAN_UP)).ttl > 0
 
-    async def _revoke(self, lease_id: int) -> bool:
+    async def revoke(self, lease_id: int) -> bool:
         """Returns whether etcd knew the lease."""
         known = False
         if self._hub.clock.now() < self._gone_by:
@@ -318,9 +315,9 @@ class LeaseLife:
         """Revoke what a grant may have left; one that is applied after even that holds no key, and expires."""
         self._gone_by = self._hub.clock.now() + ttl
         try:
-            if not await self._revoke(self._id):
+            if not await self.revoke(self._id):
                 await asyncio.sleep(OVERTAKING)
-                await self._revoke(self._id)
+                await self.revoke(self._id)
         except ElectionError as error:
             log.warning("%r: left to expire: %s", self, error)
             self._revocable = False

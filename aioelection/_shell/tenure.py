@@ -195,8 +195,8 @@ class Tenure:
                     return
                 if self.owns_lease:
                     self.lease.detach(self)  # its end is no news here, and would pass for the release
-                    if self.lease.give_up():
-                        await self.lease.revoke()
+                    if lease_id := self.lease.give_up():
+                        await self.lease.revoke(lease_id)
                 else:
                     await self.delete_key()
                 self._release_over()
