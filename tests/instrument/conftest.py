@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 import pytest
 
@@ -39,3 +39,10 @@ async def client(etcd: MemoryEtcd, events: list[Event]) -> AsyncIterator[Client]
     """A client that tells ``events``."""
     async with etcd.client(hooks=events.append) as client:
         yield client
+
+
+@pytest.fixture
+def no_hook_fails(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """What a hook raises is logged, and harms nobody: not even a test."""
+    yield
+    assert [each for each in caplog.get_records("call") if each.message.startswith("the hook ")] == []
