@@ -1,4 +1,4 @@
-"""What is told of a cluster in memory, on virtual time; tests of real things run on a real loop."""
+"""What is told of a cluster in memory, on virtual time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.virtual import virtual_loop
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"real": asyncio.new_event_loop} if item.path.stem == "test_real" else {"virtual": virtual_loop}
+    return {"virtual": virtual_loop}
 
 
 @pytest.fixture
