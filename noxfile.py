@@ -228,7 +228,7 @@ def check_protos(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation into docs/_build/html, warnings being errors."""
-    session.install("-e", ".", *group("docs"))
+    session.install("-e", ".[prometheus,opentelemetry]", *group("docs"))
     session.run("sphinx-build", "-q", "-W", "--keep-going", "docs", "docs/_build/html")
 
 
