@@ -220,6 +220,18 @@ async def test_an_outage_suspends_and_resumes(etcd: MemoryEtcd, client: Client, 
     assert all(each.error for each in of(events, StreamBroken))
 
 
+async def test_bad_health_suspends_too(client: Client, events: list[Event]) -> None:
+    well = True
+    with contextlib.suppress(LeadershipLost):
+        async with Leadership(client, KEY).campaign(T, b"a", health=lambda: well) as term:
+            await asyncio.sleep(1)
+            well = False
+            await asyncio.sleep(2 * T)
+    assert [each.token for each in of(events, TermSuspended)] == [term.fencing_token]
+    assert of(events, TermResumed) == [] and of(events, RenewalFailed) == []
+    assert [each.reason for each in of(events, TermEnded)] == [LossReason.UNHEALTHY]
+
+
 async def test_a_late_answer_is_hedged(etcd: MemoryEtcd, client: Client, events: list[Event]) -> None:
     async with Leading(client, KEY, T) as leading:
         term = await leading.elected()
