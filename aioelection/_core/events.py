@@ -13,6 +13,11 @@ from typing import Literal
 from aioelection.errors import LossReason
 
 
+Cause = Literal["late", "broken", "disproven"]
+Request = Literal["renewal", "other"]
+Stream = Literal["renewals", "watches"]
+
+
 class Outcome(enum.Enum):
     """How a campaign ended."""
 
@@ -127,7 +132,7 @@ class RenewalAnswered(RenewalEvent):
 class RenewalFailed(RenewalEvent):
     """A renewal has failed, and another is sent at once."""
 
-    cause: Literal["late", "broken", "disproven"]
+    cause: Cause
     """No answer came in its time, its stream broke, or the answer came from an etcd leader that had been replaced."""
 
 
@@ -135,7 +140,7 @@ class RenewalFailed(RenewalEvent):
 class Hedged:
     """An answer was late: another member was asked as well."""
 
-    request: Literal["renewal", "other"]
+    request: Request
     endpoint: str
     """That was late."""
 
@@ -144,7 +149,7 @@ class Hedged:
 class StreamBroken:
     """A stream ended before its time; another is opened, and nothing is missed."""
 
-    stream: Literal["renewals", "watches"]
+    stream: Stream
     endpoint: str
     error: str
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 from aioelection._aio.hooks import Hooks
-from aioelection._core.events import RenewalAnswered, RenewalFailed, RenewalSent
+from aioelection._core.events import Cause, RenewalAnswered, RenewalFailed, RenewalSent
 
 
 class Reportable(Protocol):
@@ -48,7 +48,7 @@ class RenewalReport:
             )
         )
 
-    def failed(self, lease: Reportable, cause: Literal["late", "broken", "disproven"]) -> None:
+    def failed(self, lease: Reportable, cause: Cause) -> None:
         event = RenewalFailed(lease_id=lease.id, purpose=lease.purpose, key=lease.sole_key, cause=cause)
         self._hooks.tell(event)
 

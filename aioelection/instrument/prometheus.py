@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import get_args
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -12,6 +13,7 @@ from aioelection._core.events import (
     BodyOverran,
     CampaignBegan,
     CampaignEnded,
+    Cause,
     ElectionEvent,
     Event,
     Hedged,
@@ -21,6 +23,8 @@ from aioelection._core.events import (
     RenewalEvent,
     RenewalFailed,
     RenewalSent,
+    Request,
+    Stream,
     StreamBroken,
     TermEnded,
     TermSuspended,
@@ -124,15 +128,17 @@ class _RenewalMetrics:
         self._hedges = counter("hedges", "Answers that were late: another member was asked as well.", "request")
         self._broken = counter("streams_broken", "Streams that ended before their time.", "stream")
         self._stalls = histogram("loop_stall", "The event loop stood still for 0.05 s or longer.", STALLS)
-        for request in ("renewal", "other"):
+        for request in get_args(Request):
             self._hedges.labels(request)
-        for stream in ("renewals", "watches"):
+        for stream in get_args(Stream):
             self._broken.labels(stream)
 
     def tell(self, event: RenewalEvent | Hedged | StreamBroken | LoopStalled) -> None:
         match event:
             case RenewalSent(purpose=purpose, interval=interval):
-                if interval is not None:
+                if interval is None:
+                    self._begin(purpose)
+                else:
                     self._ticks.labels(purpose).observe(interval)
             case RenewalAnswered(purpose=purpose, interval=interval):
                 self._durations.labels(purpose).observe(event.seconds)
@@ -146,6 +152,11 @@ class _RenewalMetrics:
                 self._broken.labels(event.stream).inc()
             case LoopStalled():
                 self._stalls.observe(event.seconds)
+
+    def _begin(self, purpose: str) -> None:
+        """As for elections."""
+        for cause in get_args(Cause):
+            self._failures.labels(purpose, cause)
 
 
 class _Gauges(Collector):

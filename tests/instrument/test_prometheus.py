@@ -124,6 +124,19 @@ async def test_every_series_of_an_election_begins_with_0(etcd: MemoryEtcd, regis
             assert of_election(registry, "terms_ended_total", reason=reason.value) == 0
         standing.cancel()
         await asyncio.wait([standing])
+    for request in ("renewal", "other"):
+        assert value(registry, "hedges_total", request=request) == 0
+    for stream in ("renewals", "watches"):
+        assert value(registry, "streams_broken_total", stream=stream) == 0
+    assert value(registry, "loop_stall_seconds_count") == 0
+
+
+async def test_so_do_those_of_renewals(etcd: MemoryEtcd, registry: CollectorRegistry) -> None:
+    async with etcd.client(hooks=PrometheusHook(registry)) as client:
+        async with Leadership(client, KEY, PURPOSE).campaign(T, b"a"):
+            await asyncio.sleep(T)
+        for cause in ("late", "broken", "disproven"):
+            assert value(registry, "renewal_failures_total", purpose=PURPOSE, cause=cause) == 0
 
 
 async def test_several_clients_and_elections_add_up(etcd: MemoryEtcd, registry: CollectorRegistry) -> None:
