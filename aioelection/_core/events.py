@@ -12,7 +12,6 @@ from typing import Literal
 
 from aioelection.errors import LossReason
 
-
 Cause = Literal["late", "broken", "disproven"]
 Request = Literal["renewal", "other"]
 Stream = Literal["renewals", "watches"]

@@ -28,6 +28,7 @@ from aioelection._core.events import (
     TermWon,
     text,
 )
+from aioelection.instrument._buckets import DURATIONS, INTERVALS, STALLS
 from aioelection.instrument._elections import Election, Elections
 
 NAME = "aioelection"
@@ -101,16 +102,18 @@ class _RenewalMetrics:
     """Those of what a client does for all its elections."""
 
     def __init__(self, meter: Meter) -> None:
-        def histogram(name: str, about: str) -> Histogram:
-            return meter.create_histogram(f"aioelection.{name}", unit="s", description=about)
+        def histogram(name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
+            return meter.create_histogram(
+                f"aioelection.{name}", unit="s", description=about, explicit_bucket_boundaries_advisory=buckets
+            )
 
-        self._durations = histogram("renewal_duration", "From sending a renewal to its answer")
-        self._responses = histogram("renewal_response_interval", "Between answers to renewals")
-        self._ticks = histogram("renewal_tick_interval", "Between the sending of renewals")
+        self._durations = histogram("renewal_duration", "From sending a renewal to its answer", DURATIONS)
+        self._responses = histogram("renewal_response_interval", "Between answers to renewals", INTERVALS)
+        self._ticks = histogram("renewal_tick_interval", "Between the sending of renewals", INTERVALS)
         self._failures = meter.create_counter("aioelection.renewal_failures", description="Renewals that failed")
         self._hedges = meter.create_counter("aioelection.hedges", description="Answers that were late")
         self._broken = meter.create_counter("aioelection.streams_broken", description="Streams that broke")
-        self._stalls = histogram("loop_stall", "The event loop stood still for 0.05 s or longer")
+        self._stalls = histogram("loop_stall", "The event loop stood still for 0.05 s or longer", STALLS)
 
     def tell(self, event: RenewalEvent | Hedged | StreamBroken | LoopStalled) -> None:
         match event:

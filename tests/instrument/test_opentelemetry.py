@@ -51,6 +51,14 @@ class Backend:
             for metric in scope.metrics
         }
 
+    def buckets(self) -> dict[str, tuple[float, ...]]:
+        """The bounds of each histogram's buckets."""
+        data = self._reader.get_metrics_data()
+        assert data is not None
+        scopes = (scope for resource in data.resource_metrics for scope in resource.scope_metrics)
+        points = ((metric.name, metric.data.data_points[0]) for scope in scopes for metric in scope.metrics)
+        return {name: tuple(point.explicit_bounds) for name, point in points if hasattr(point, "explicit_bounds")}
+
     def value(self, name: str, **attributes: str) -> float | None:
         return self.metrics().get(f"aioelection.{name}", {}).get(frozenset(attributes.items()))
 
@@ -77,6 +85,20 @@ async def test_it_counts_what_prometheus_counts(etcd: MemoryEtcd, backend: Backe
             assert metrics[name][frozenset(sample.labels.items())] == sample.value, name
             compared += 1
     assert compared > 15
+
+
+async def test_its_buckets_are_those_of_prometheus(etcd: MemoryEtcd, backend: Backend) -> None:
+    """OpenTelemetry's own are for milliseconds."""
+    registry = CollectorRegistry()
+    await life(etcd, [PrometheusHook(registry), backend.hook])
+    expected = {
+        family.name.replace("aioelection_", "aioelection.").removesuffix("_seconds"): tuple(
+            dict.fromkeys(float(each.labels["le"]) for each in family.samples if each.name.endswith("_bucket"))
+        )[:-1]
+        for family in registry.collect()
+        if family.type == "histogram"
+    }
+    assert backend.buckets() == expected and len(expected) == 4
 
 
 async def test_the_gauges_are_of_the_moment_at_which_they_are_read(etcd: MemoryEtcd, backend: Backend) -> None:
