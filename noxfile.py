@@ -110,7 +110,15 @@ def tests(session: nox.Session) -> None:
 WORKERS = [f"--numprocesses={(os.cpu_count() or 1) + 2}", "--dist=worksteal"]
 OF_TOOLS = ["faults_suite", "test_benchmarks.py"]
 # What depends on etcd, or on files, rather than on Python.
-ONCE = ["faults", "contract", "docs", "test_embedded.py", "test_demo.py"]
+ONCE = [
+    "faults",
+    "contract",
+    "docs",
+    "instrument/test_deploy.py",
+    "instrument/test_page.py",
+    "test_embedded.py",
+    "test_demo.py",
+]
 
 
 def run_tests(session: nox.Session) -> None:
@@ -230,7 +238,7 @@ def check_protos(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation into docs/_build/html, warnings being errors."""
-    session.install("-e", ".", *group("docs"))
+    session.install("-e", ".[prometheus,opentelemetry]", *group("docs"))
     session.run("sphinx-build", "-q", "-W", "--keep-going", "docs", "docs/_build/html")
 
 

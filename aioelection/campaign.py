@@ -12,6 +12,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from aioelection._shell.candidate import Candidate
 from aioelection._shell.health import Health
+from aioelection._shell.report import campaigning
 from aioelection._shell.seat import Seat
 from aioelection._shell.tenure import Tenure
 from aioelection.errors import ElectionError, InvalidState, LeadershipLost, LossReason
@@ -67,7 +68,8 @@ class Campaign(Coroutine[Any, Any, Term]):
         if candidate is None:
             raise InvalidState("a campaign is used once; call campaign() again")
         self._seat.check_vacant()
-        tenure = await candidate.elect()
+        with campaigning(self._seat):
+            tenure = await candidate.elect()
         if self._health is not None:
             tenure.renew_while_well(self._health)
         return tenure

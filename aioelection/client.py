@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Self, Union
 
+from aioelection._aio.hooks import hooks_of
+from aioelection._core.events import Hook
 from aioelection._shell.hub import Hub
+from aioelection.errors import InvalidState
 from aioelection.statistics import EndpointStatistics, Statistics
 
 if TYPE_CHECKING:
@@ -29,20 +33,27 @@ class Client:
         """For the library's own parts."""
 
     @classmethod
-    def from_aetcd(cls, client: aetcd.Client) -> Client:
+    def from_aetcd(cls, client: aetcd.Client, *, hooks: Hook | Iterable[Hook] = ()) -> Client:
         """Adopt an ``aetcd.Client``: its one endpoint, its channel and its credentials, without failover.
 
         The same client is adopted once: asked again, the same wrapper is given. Closing the wrapper does not close the
         client, and closing the client first ends every leadership on it by its deadline.
 
+        Args:
+            client: connected or not.
+            hooks: as for ``connect``.
+
         Raises:
-            InvalidConfiguration: it is no ``aetcd.Client``.
+            InvalidConfiguration: it is no ``aetcd.Client``, or ``hooks`` cannot work.
+            InvalidState: there are hooks, and the client was adopted already, without them or with others.
         """
         from aioelection.connect import adopt  # noqa: PLC0415 (it imports this module)
 
         wrapper = _adopted.get(id(client))
         if wrapper is None or wrapper.hub.closed:
-            wrapper = _adopted[id(client)] = cls(adopt(client))
+            wrapper = _adopted[id(client)] = cls(adopt(client, hooks))
+        elif hooks_of(hooks) is not None:
+            raise InvalidState("the aetcd client is adopted already: give hooks when it is first adopted")
         return wrapper
 
     @property

@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING
 
 from aioelection._aio.clock import Clock
+from aioelection._aio.hooks import Hooks, hooks_of
 from aioelection._aio.resolve import resolved
 from aioelection._core import checks
 from aioelection._core.endpoints import Endpoint, parse_endpoints
+from aioelection._core.events import Hook
 from aioelection._shell.hub import Hub
 from aioelection._transport.aetcd import AdoptedTransport, AetcdTransport, AetcdWords
 from aioelection._transport.port import Status, Words
@@ -34,6 +36,7 @@ def connect(
     password: str | None = None,
     connect_timeout: float = 5.0,
     discover: bool = True,
+    hooks: Hook | Iterable[Hook] = (),
 ) -> contextlib.AbstractAsyncContextManager[Client]:
     """Connect to an etcd cluster for the length of an ``async with`` block.
 
@@ -46,6 +49,7 @@ def connect(
         connect_timeout: seconds within which one endpoint has to answer.
         discover: learn the other members from the cluster, and keep the list up to date; turn it off where the
             addresses that members advertise cannot be reached from here (NAT). Endpoints named here stay in use anyway.
+        hooks: called with what happens on this client, for metrics and the like: see ``aioelection.instrument``.
 
     Raises:
         InvalidConfiguration: at the call: an argument cannot work; the message names it.
@@ -60,7 +64,8 @@ def connect(
     if tls is not None and not isinstance(tls, TLS):
         raise InvalidConfiguration(f"tls must be an aioelection.TLS, not {type(tls).__name__}")
     timeout = checks.seconds(connect_timeout, "connect_timeout")
-    return _connected(AetcdTransport(tls, username, password), parsed, timeout, discover=bool(discover))
+    transport = AetcdTransport(tls, username, password)
+    return _connected(transport, parsed, timeout, discover=bool(discover), hooks=hooks_of(hooks))
 
 
 def words() -> Words:
@@ -68,22 +73,27 @@ def words() -> Words:
     return AetcdWords()
 
 
-def adopt(client: aetcd.Client) -> Hub:
+def adopt(client: aetcd.Client, hooks: Hook | Iterable[Hook] = ()) -> Hub:
     """A hub over the channel of an ``aetcd.Client``."""
     transport = AdoptedTransport(client)
-    return Hub(transport, (transport.endpoint,))
+    return Hub(transport, (transport.endpoint,), hooks=hooks_of(hooks))
 
 
 @contextlib.asynccontextmanager
 async def _connected(
-    transport: AetcdTransport, endpoints: tuple[Endpoint, ...], timeout: float, *, discover: bool
+    transport: AetcdTransport,
+    endpoints: tuple[Endpoint, ...],
+    timeout: float,
+    *,
+    discover: bool,
+    hooks: Hooks | None,
 ) -> AsyncIterator[Client]:
     clock = Clock()
     deadline = clock.now() + timeout
     with contextlib.suppress(TimeoutError):  # gRPC may resolve it yet, and says what is wrong
         async with asyncio.timeout(timeout):
             endpoints = await resolved(endpoints)
-    hub = Hub(transport, endpoints, clock)
+    hub = Hub(transport, endpoints, clock, hooks)
     client = Client(hub)
     try:
         hub.check_use()

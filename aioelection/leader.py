@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aioelection._core import checks
+from aioelection._core.events import text
 from aioelection._core.ops import KeyValue
 from aioelection._shell.hub import REQUEST_TIMEOUT
 from aioelection.client import AnyClient, as_client
@@ -40,7 +41,12 @@ class Leader:
 def warn_if_unleased(kv: KeyValue | None) -> None:
     """Say so where a leader key will never expire: candidates wait until somebody deletes it."""
     if kv is not None and kv.lease_id == 0:
-        log.warning("%r was written without a lease (mod revision %d): it never expires", kv.key, kv.mod_revision)
+        log.warning(
+            "%r was written without a lease (mod revision %d): it never expires",
+            kv.key,
+            kv.mod_revision,
+            extra={"key": text(kv.key)},
+        )
 
 
 def parse(value: bytes, message_type: type[Any]) -> Any:

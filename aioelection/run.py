@@ -11,6 +11,7 @@ from aioelection._aio.clock import Clock
 from aioelection._aio.tasks import first_of
 from aioelection._core.backoff import backoff
 from aioelection._core.campaign_times import WINDOW
+from aioelection._shell.report import fields
 from aioelection.campaign import Campaign
 from aioelection.errors import LeadershipLost
 from aioelection.term import Term
@@ -40,7 +41,7 @@ async def run_for_ever(campaign: Callable[[], Campaign], serve: Serve, clock: Cl
         except LeadershipLost as loss:
             if loss is raised:
                 raise
-            log.info("%s; standing again", loss)
+            log.info("%s; standing again", loss, extra={**limiter.which, "reason": loss.reason.value})
         await clock.sleep(backoff(1, random.random(), first=0.2))
 
 
@@ -52,6 +53,8 @@ class Limiter:
 
     def __init__(self, leadership: Leadership, clock: Clock, limit: int | None) -> None:
         self._leadership = leadership
+        self.which = fields(leadership.leader_key, leadership.purpose)
+        """What log records have beside their texts."""
         self._clock = clock
         self._limit = limit
         self._token = 0
@@ -67,10 +70,11 @@ class Limiter:
         if self._limit is None or wins <= self._limit:
             return
         key = self._leadership.leader_key
-        log.warning("%r was won %d times in %d s, more than %d: standing back", key, wins, WINDOW, self._limit)
+        told = (key, wins, WINDOW, self._limit)
+        log.warning("%r was won %d times in %d s, more than %d: standing back", *told, extra=self.which)
         await first_of(self._another_leads(), self._clock.sleep(WINDOW))
         self._leadership.reset_campaign_times()
-        log.info("standing for %r again", key)
+        log.info("standing for %r again", key, extra=self.which)
 
     async def _another_leads(self) -> None:
         async for leader in self._leadership.observe():

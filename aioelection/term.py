@@ -29,6 +29,7 @@ class Term:
         "leader_value",
         "loss_reason",
         "lost",
+        "purpose",
     )
 
     def __init__(
@@ -38,9 +39,13 @@ class Term:
         fencing_token: int,
         belief: Deadline,
         now: Callable[[], float],
+        *,
+        purpose: str = "",
     ) -> None:
         self.leader_key = leader_key
         self.leader_value = leader_value
+        self.purpose = purpose
+        """What the election is for, as the leadership was told."""
         self.fencing_token = fencing_token
         """The create revision of the leader key. It rises strictly with each term of a key, so that whatever the holder
         writes to can refuse a token below the highest that it has seen."""
@@ -85,4 +90,5 @@ class Term:
 
     def __repr__(self) -> str:
         state = f"{self.remaining():.1f} s left" if self.loss_reason is None else self.loss_reason.value
-        return f"<Term {self.fencing_token} of {self.leader_key!r} {state}>"
+        purpose = f" {self.purpose!r}" if self.purpose else ""
+        return f"<Term {self.fencing_token} of {self.leader_key!r}{purpose} {state}>"

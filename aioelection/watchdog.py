@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from aioelection._core import checks
+from aioelection._shell.report import fields_of
 from aioelection.errors import InvalidConfiguration
 from aioelection.term import Term
 
@@ -23,7 +24,8 @@ log = logging.getLogger("aioelection")
 
 def end_process(term: Term) -> None:
     """End this process at once, with status 70, and without any clean-up; first write where each thread is."""
-    log.critical("%r: the event loop is blocked beyond the deadline: ending the process", term)
+    which = fields_of(term)
+    log.critical("%r: the event loop is blocked beyond the deadline: ending the process", term, extra=which)
     faulthandler.dump_traceback(sys.__stderr__ or 2)
     os._exit(70)
 

@@ -13,7 +13,11 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(set(DOCS.glob("**/*.md")) - set(DOCS.glob("_build/**/*.md")))]
 
-ELSEWHERE = {"docs/scenarios.md": "tests/memory/test_scenarios.py", "docs/tutorial.md": "tests/docs/test_tutorial.py"}
+ELSEWHERE = {
+    "docs/instrumentation.md": "tests/instrument/test_page.py",
+    "docs/scenarios.md": "tests/memory/test_scenarios.py",
+    "docs/tutorial.md": "tests/docs/test_tutorial.py",
+}
 """Pages that are executed as a whole."""
 
 KINDS = {

@@ -78,10 +78,10 @@ NAMES = {
 """To be changed with a line in the changelog."""
 
 SIGNATURES: dict[Callable[..., Any], list[str]] = {
-    connect: ["endpoints", "*tls", "*username", "*password", "*connect_timeout", "*discover"],
+    connect: ["endpoints", "*tls", "*username", "*password", "*connect_timeout", "*discover", "*hooks"],
     get_leader: ["client", "leader_key", "message_type"],
     observe: ["client", "leader_key", "message_type"],
-    Client.from_aetcd: ["client"],
+    Client.from_aetcd: ["client", "*hooks"],
     Client.aclose: ["self"],
     Lease: ["client", "purpose"],
     Lease.grant: ["self", "lease_timeout"],

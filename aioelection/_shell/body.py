@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from aioelection._aio.signal import Signal
+from aioelection._shell.report import fields_of
 from aioelection.errors import LossReason
 
 if TYPE_CHECKING:
     from aioelection._shell.hub import Hub
+    from aioelection._shell.report import TermReport
     from aioelection.term import Term
 
 OVERRUN = 0.1
@@ -25,9 +27,12 @@ log = logging.getLogger("aioelection")
 class Body:
     """Runs in the task that made this, inside ``scope``, until ``leave``."""
 
-    def __init__(self, hub: Hub, term: Term, scope: anyio.CancelScope, *, cancel_on_loss: bool) -> None:
+    def __init__(
+        self, hub: Hub, term: Term, scope: anyio.CancelScope, report: TermReport, *, cancel_on_loss: bool
+    ) -> None:
         self._hub = hub
         self._term = term
+        self._report = report
         self._task: asyncio.Task[Any] | None = asyncio.current_task()
         self._scope: anyio.CancelScope | None = scope
         self._cancel_on_loss = cancel_on_loss
@@ -52,7 +57,7 @@ class Body:
         self._scope = None
         self.ended.set()
         if self._overrun_since is not None and (over := self._hub.clock.now() - self._overrun_since) > OVERRUN:
-            log.error("%r: its body ended %.1f s after the loss", self._term, over)
+            log.error("%r: its body ended %.1f s after the loss", self._term, over, extra=fields_of(self._term))
 
     def stop(self, reason: LossReason) -> None:
         """The term has ended: cancel the body, unless it is to be told by event, or has resigned itself.
@@ -99,7 +104,8 @@ class Body:
     async def _report_overrun(self, at: float) -> None:
         if not await self._hub.clock.wait(self.ended, at):
             self._hub.overruns += 1
-            log.error("%r: its body still runs; another may lead", self._term)
+            self._report.overran()
+            log.error("%r: its body still runs; another may lead", self._term, extra=fields_of(self._term))
 
 
 def _is_being_cancelled(task: asyncio.Task[Any]) -> bool:

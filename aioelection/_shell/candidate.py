@@ -31,6 +31,7 @@ from aioelection._core.ops import (
     still,
 )
 from aioelection._shell.hub import REQUEST_TIMEOUT
+from aioelection._shell.report import fields, fields_of
 from aioelection._shell.seat import Seat
 from aioelection._shell.tenure import Tenure
 from aioelection._transport.port import LeaseNotFound
@@ -146,7 +147,8 @@ class Candidate:
         tenure = Tenure(self._seat, self._face, owns_lease=self._owns_lease, token=token, value=self._value)
         self._seat.tenure = tenure
         self._seat.move(Event.WON, term=tenure.term)
-        log.info("%r: leading", tenure.term)
+        log.info("%r: leading", tenure.term, extra=fields_of(tenure.term))
+        tenure.report.won(self._lease.deadline.ttl)
         return tenure
 
     async def _once(self) -> int:
@@ -182,7 +184,7 @@ class Candidate:
             except (Unavailable, OutcomeUnknown) as error:
                 self._unfollow()
                 failures += 1
-                log.info("campaign for %r interrupted: %s", self._seat.key, error)
+                log.info("campaign for %r interrupted: %s", self.key, error, extra=fields(self.key, self._seat.purpose))
                 await self._news.get(self._hub.clock.now() + backoff(failures, random.random()))
 
     async def _turn(self) -> None:
@@ -313,4 +315,5 @@ class Candidate:
             if self._owns_lease:
                 await self._lease.close()
         except ElectionError as error:
-            log.warning("campaign for %r: lease left to expire: %s", self._seat.key, error)
+            which = fields(self.key, self._seat.purpose)
+            log.warning("campaign for %r: lease left to expire: %s", self.key, error, extra=which)

@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from aioelection._core.deadline import renewal_interval
+from aioelection._shell.report import fields_of
 
 if TYPE_CHECKING:
     from aioelection._aio.clock import Clock
     from aioelection._shell.lease_life import LeaseLife
+    from aioelection.term import Term
 
 Health = Callable[[], Awaitable[object] | object]
 """Called in the event loop: ``False``, an exception, or no answer in time means that the service is not well."""
@@ -24,7 +26,8 @@ log = logging.getLogger("aioelection")
 class HealthProbe:
     """One question at a time: one that hangs is waited for, not asked again."""
 
-    def __init__(self, health: Health) -> None:
+    def __init__(self, term: Term, health: Health) -> None:
+        self._term = term
         self._health = health
         self._asked: asyncio.Task[bool] | None = None
 
@@ -37,7 +40,7 @@ class HealthProbe:
             return False
         asked, self._asked = self._asked, None
         if not asked.cancelled() and (error := asked.exception()) is not None:
-            log.warning("health failed: %r", error)  # no Exception: those are told where they are met
+            self._failed(error)  # no Exception: those are told where they are met
             return False
         return not asked.cancelled() and asked.result()
 
@@ -51,16 +54,22 @@ class HealthProbe:
             if inspect.isawaitable(answer):
                 answer = await answer
         except Exception as error:  # noqa: BLE001 (whatever is wrong: the service is not well)
-            log.warning("health failed: %r", error)
+            self._failed(error)
             return False
         return answer is not False
+
+    def _failed(self, error: BaseException) -> None:
+        log.warning("%r: health failed: %r", self._term, error, extra=fields_of(self._term))
 
 
 class RenewalWhileWell:
     """Keeps a lease alive for as long as the application is well: it is asked at each renewal's time."""
 
-    def __init__(self, clock: Clock, lease: LeaseLife, health: Health, changed: Callable[[bool], None]) -> None:
+    def __init__(
+        self, clock: Clock, term: Term, lease: LeaseLife, health: Health, changed: Callable[[bool], None]
+    ) -> None:
         self._clock = clock
+        self._term = term
         self._lease = lease
         self._health = health
         self._changed = changed
@@ -72,7 +81,7 @@ class RenewalWhileWell:
         interval = renewal_interval(self._lease.deadline.ttl)
         if self.stopped:  # an earlier ``keep`` was cancelled while the application was not well
             self._stop(False)
-        with contextlib.closing(HealthProbe(self._health)) as probe:
+        with contextlib.closing(HealthProbe(self._term, self._health)) as probe:
             while True:
                 with self._lease.kept():
                     while await probe.well(interval):
@@ -84,7 +93,11 @@ class RenewalWhileWell:
 
     def _stop(self, stopped: bool) -> None:
         self.stopped = stopped
-        log.warning("%r: renewal has stopped: not well" if stopped else "%r: renewed again: well", self._lease)
+        log.warning(
+            "%r: renewal has stopped: not well" if stopped else "%r: renewed again: well",
+            self._term,
+            extra=fields_of(self._term),
+        )
         self._changed(not stopped)
 
     async def _recovers(self, probe: HealthProbe, interval: float) -> bool:

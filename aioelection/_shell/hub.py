@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioelection._aio.alarm import Alarm
 from aioelection._aio.clock import Clock
+from aioelection._aio.hooks import Hooks
 from aioelection._aio.tasks import Tasks, finish
 from aioelection._core.deadline import NEVER, renewal_interval
 from aioelection._core.endpoints import Endpoint
+from aioelection._core.events import LoopStalled
 from aioelection._shell.line import Line
 from aioelection._transport.caretaker import Caretaker
 from aioelection._transport.keepalive import KeepAlivePump
@@ -48,10 +50,17 @@ CLEAN_UP = 1.0
 class Hub:
     """Belongs to one event loop of one process: the first that uses it."""
 
-    def __init__(self, transport: Transport, endpoints: tuple[Endpoint, ...], clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        endpoints: tuple[Endpoint, ...],
+        clock: Clock | None = None,
+        hooks: Hooks | None = None,
+    ) -> None:
         self.clock = clock or Clock()
         self.transport = transport
-        self.pool = Pool(transport, endpoints, self.clock)
+        self.hooks = hooks
+        self.pool = Pool(transport, endpoints, self.clock, hooks)
         self.renewals = KeepAlivePump(self.pool, self.clock)
         self.pool.witness = self.renewals
         self.watches = WatchPump(self.pool)
@@ -107,6 +116,8 @@ class Hub:
     def _stalled(self, seconds: float) -> None:
         """The event loop stood still for so long while leases were held."""
         self.longest_stall = max(self.longest_stall, seconds)
+        if self.hooks is not None:
+            self.hooks.tell(LoopStalled(seconds=seconds))
         intervals = [renewal_interval(each.deadline.ttl) for each in self.leases if each.deadline.at > NEVER]
         if intervals and seconds >= min(intervals):
             self.stalls += 1

@@ -88,6 +88,11 @@ class LeaseLife:
         """Whoever stands for a key may read it; with nobody on the lease, a key of our own has to serve."""
         return next((holder.key for holder in self._holders), BARRIER_KEY)
 
+    @property
+    def sole_key(self) -> bytes | None:
+        """The key of the one holder, where there is one and no other."""
+        return next(iter(self._holders)).key if len(self._holders) == 1 else None
+
     def remaining(self) -> float:
         return self.deadline.remaining(self._hub.clock.now())
 
@@ -154,7 +159,7 @@ class LeaseLife:
 
     async def revoke_leftover(self) -> None:
         """Revoke it though it should have expired."""
-        log.info("%r: is still there; revoked", self)
+        log.info("%r: is still there; revoked", self, extra={"purpose": self.purpose})
         await self._ask_to_revoke(self._id)
 
     @contextmanager
@@ -273,7 +278,7 @@ class LeaseLife:
         try:
             exists = await self._exists(lease_id)
         except ElectionError as error:
-            log.info("%r: cannot tell whether it exists: %s", self, error)
+            log.info("%r: cannot tell whether it exists: %s", self, error, extra={"purpose": self.purpose})
             exists = True  # the deadline decides
         finally:
             self._verifying = False
@@ -319,7 +324,7 @@ class LeaseLife:
                 await asyncio.sleep(OVERTAKING)
                 await self.revoke(self._id)
         except ElectionError as error:
-            log.warning("%r: left to expire: %s", self, error)
+            log.warning("%r: left to expire: %s", self, error, extra={"purpose": self.purpose})
             self._revocable = False
         self.ended.set()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aioelection._aio.mailbox import Mailbox
 from aioelection._core.facts import Changed, Reread
 from aioelection._core.ops import Delete, Txn, still
+from aioelection._shell.report import fields
 from aioelection.errors import ElectionError
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ async def sweep(hub: Hub, lease: LeaseLife, key: bytes) -> None:
             if kv is not None and kv.lease_id == lease_id and not lease.claims(key):
                 ours = still(key, kv.create_revision, lease_id)
                 await hub.pool.txn(Txn(ours, (Delete(key),)), timeout=LOOK)
-                log.warning("deleted %r, which an abandoned campaign had left", key)
+                which = fields(key, lease.purpose)
+                log.warning("deleted %r, which an abandoned campaign had left", key, extra=which)
         except ElectionError as error:
-            log.info("looking for an abandoned key %r: %s", key, error)
+            log.info("looking for an abandoned key %r: %s", key, error, extra=fields(key, lease.purpose))
         with hub.watches.subscribe(key, revision + 1, news.put):
             await _changed(news, hub.clock.now() + LOOK)
         news.clear()

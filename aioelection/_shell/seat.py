@@ -52,10 +52,11 @@ class Seat:
         previous = self.machine.handle(event)
         self._audience.publish(Transition(previous, self.state, reason, term))
 
-    def move_if_allowed(self, event: Event, reason: LossReason | None = None, term: Term | None = None) -> None:
-        """The same for what may have been overtaken by a loss or a close."""
-        if self.machine.allows(event):
+    def move_if_allowed(self, event: Event, reason: LossReason | None = None, term: Term | None = None) -> bool:
+        """The same for what may have been overtaken by a loss or a close; returns whether it was not."""
+        if allowed := self.machine.allows(event):
             self.move(event, reason, term)
+        return allowed
 
     def transitions(self) -> Transitions:
         term = self.tenure.term if self.tenure is not None and self.state.leads else None

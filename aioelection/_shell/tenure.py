@@ -23,6 +23,7 @@ from aioelection._shell.body import Body
 from aioelection._shell.guard import KeyGuard
 from aioelection._shell.health import Health, RenewalWhileWell
 from aioelection._shell.hub import CLEAN_UP
+from aioelection._shell.report import TermReport, fields_of
 from aioelection.errors import (
     ElectionError,
     LossReason,
@@ -49,7 +50,9 @@ class Tenure:
         self.face = lease
         self.lease = lease.life
         self.owns_lease = owns_lease
-        self.term = Term(seat.key, value, token, lease.life.deadline, seat.hub.clock.now)
+        now, purpose = seat.hub.clock.now, seat.purpose
+        self.term = Term(seat.key, value, token, lease.life.deadline, now, purpose=purpose)
+        self.report = TermReport(seat.hub, self.term)
         self.body: Body | None = None
         """That of ``async with``, while it runs."""
         self.released = Signal()
@@ -82,11 +85,12 @@ class Tenure:
         self._release_over()
 
     def lease_suspended(self) -> None:
-        self._seat.move_if_allowed(Event.SUSPEND, term=self.term)
+        if self._seat.move_if_allowed(Event.SUSPEND, term=self.term):
+            self.report.suspended()
 
     def lease_resumed(self) -> None:
-        if not self._unwell:
-            self._seat.move_if_allowed(Event.RESUME, term=self.term)
+        if not self._unwell and self._seat.move_if_allowed(Event.RESUME, term=self.term):
+            self.report.resumed()
 
     # ------------------------------------------------------------------ the body of ``async with``
 
@@ -94,7 +98,7 @@ class Tenure:
         """The current task is about to run the body inside ``scope``."""
         if not self._unkept.is_set():
             self._keep_until_let_go()
-        self.body = Body(self._hub, self.term, scope, cancel_on_loss=cancel_on_loss)
+        self.body = Body(self._hub, self.term, scope, self.report, cancel_on_loss=cancel_on_loss)
         return self.body
 
     def leave_body(self) -> None:
@@ -122,7 +126,9 @@ class Tenure:
             self._let_go()
         if self.body is not None:
             self.body.stop(reason)
-        log.log(logging.INFO if reason is LossReason.RESIGNED else logging.WARNING, "%r", self.term)
+        level = logging.INFO if reason is LossReason.RESIGNED else logging.WARNING
+        log.log(level, "%r", self.term, extra=fields_of(self.term))
+        self.report.ended(reason)
 
     def forked(self) -> None:
         """In the child of a fork. Its copy of the loop may not run: nobody is woken."""
@@ -165,7 +171,7 @@ class Tenure:
 
     def renew_while_well(self, health: Health) -> None:
         """Have renewals depend on the application from now on."""
-        self._while_well = RenewalWhileWell(self._hub.clock, self.lease, health, self._health_changed)
+        self._while_well = RenewalWhileWell(self._hub.clock, self.term, self.lease, health, self._health_changed)
 
     @property
     def _unwell(self) -> bool:
@@ -231,7 +237,7 @@ class Tenure:
         try:
             await self._release()
         except ElectionError as error:
-            log.warning("%r: left to expire: %s", self.term, error)
+            log.warning("%r: left to expire: %s", self.term, error, extra=fields_of(self.term))
             self._release_over()
             if not self.owns_lease and not self.lease.is_expired():
                 self.lease.sweep(self.key)  # others keep that lease: the key would stay, and pass for a new win

@@ -21,10 +21,12 @@ from aioelection._aio.tasks import Tasks, first_of
 from aioelection._core.agenda import Agenda
 from aioelection._core.backoff import backoff
 from aioelection._core.deadline import Deadline
+from aioelection._core.events import Hedged, StreamBroken
 from aioelection._core.hedge import HedgeDelay
 from aioelection._core.ledger import Ledger
 from aioelection._transport.pool import ATTEMPT, LINGER, LONGEST_PAUSE, Pool
 from aioelection._transport.port import Connection, KeepAliveReply, KeepAliveStream
+from aioelection._transport.report import RenewalReport, Reportable
 from aioelection.errors import ElectionError
 
 MOST_LANES = 4
@@ -33,11 +35,8 @@ MOST_LANES = 4
 log = logging.getLogger("aioelection.keepalive")
 
 
-class Renewable(Protocol):
+class Renewable(Reportable, Protocol):
     """A lease, as the pump sees it."""
-
-    @property
-    def id(self) -> int: ...
 
     @property
     def deadline(self) -> Deadline: ...
@@ -78,6 +77,7 @@ class KeepAlivePump:
         self._unproven = asyncio.Event()
         self._tasks = Tasks()
         self._task: asyncio.Task[None] | None = None
+        self._report = None if pool.hooks is None else RenewalReport(pool.hooks)
         self.renewals = 0
         self.hedges = 0
         self.disproven = 0
@@ -101,6 +101,8 @@ class KeepAlivePump:
             self._ledger.drop(lease.id)
             self._idle_since = self._clock.now()
             self._wake.set()
+            if self._report is not None:
+                self._report.forget(lease.id)
 
     def __len__(self) -> int:
         return len(self._leases)
@@ -155,12 +157,16 @@ class KeepAlivePump:
         failed = [] if lane is None else [lease_id for lease_id in due if lease_id in lane.unanswered]
         for lease_id in failed:
             self._leases[lease_id].renewal_failed()
+            if self._report is not None:
+                self._report.failed(self._leases[lease_id], "late")
         if lane is None or failed or self._distrusted:
             lane = self._open_lane()
         for lease_id in due:
             self._leases[lease_id].deadline.sending(now)
             self._agenda.add(lease_id)
             lane.send(lease_id, now)
+            if self._report is not None:
+                self._report.sent(self._leases[lease_id], now)
 
     def _hedge(self, now: float) -> None:
         """Ask the next member as well for what is late; once an attempt, since each time costs a stream."""
@@ -170,6 +176,8 @@ class KeepAlivePump:
         if now >= lane.waiting_since + self._delay.seconds:
             self.hedges += 1
             lane.hedged = True
+            if self._pool.hooks is not None:
+                self._pool.hooks.tell(Hedged(request="renewal", endpoint=str(lane.connection.endpoint)))
             other = self._open_lane()
             other.hedged = True
             for lease_id in lane.unanswered:
@@ -217,6 +225,8 @@ class KeepAlivePump:
         self._not_before = 0.0
         self._delay.took(self._clock.now() - sent)
         self._settle(lane, reply.lease_id)
+        if self._report is not None:
+            self._report.answered(lease, sent, self._clock.now())
         if reply.ttl <= 0:
             lease.missing()
             return
@@ -241,6 +251,9 @@ class KeepAlivePump:
         self._lanes.remove(lane)
         self._pool.failed(lane.connection)
         self.reconnects += 1
+        if self._pool.hooks is not None:
+            endpoint = str(lane.connection.endpoint)
+            self._pool.hooks.tell(StreamBroken(stream="renewals", endpoint=endpoint, error=str(error)))
         self._failures += 1
         now = self._clock.now()
         if self._failures >= len(self._pool.roster):
@@ -251,6 +264,8 @@ class KeepAlivePump:
                 lease.deadline.failed(now)
                 self._agenda.add(lease_id)
                 lease.renewal_failed()
+                if self._report is not None:
+                    self._report.failed(lease, "broken")
         self._wake.set()
 
     # ------------------------------------------------------------------ proof
@@ -280,6 +295,8 @@ class KeepAlivePump:
         for lease_id in disproven:
             if (lease := self._leases.get(lease_id)) is not None:
                 self.disproven += 1
+                if self._report is not None:
+                    self._report.failed(lease, "disproven")
                 self._distrusted = True
                 lease.deadline.failed(self._clock.now())
                 self.hurry(lease)

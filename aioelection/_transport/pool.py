@@ -14,8 +14,10 @@ from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from aioelection._aio.clock import Clock
+from aioelection._aio.hooks import Hooks
 from aioelection._core.backoff import backoff
 from aioelection._core.endpoints import Endpoint
+from aioelection._core.events import Hedged
 from aioelection._core.hedge import HedgeDelay
 from aioelection._core.ops import Txn
 from aioelection._core.roster import Roster
@@ -58,7 +60,10 @@ class Witness(Protocol):
 class Pool:
     """One connection for each endpoint, opened when it is first used. Timeouts are in seconds, over all members."""
 
-    def __init__(self, transport: Transport, endpoints: tuple[Endpoint, ...], clock: Clock) -> None:
+    def __init__(
+        self, transport: Transport, endpoints: tuple[Endpoint, ...], clock: Clock, hooks: Hooks | None = None
+    ) -> None:
+        self.hooks = hooks
         self.roster = Roster(endpoints)
         self.witness: Witness | None = None
         self.hedges = 0
@@ -195,8 +200,11 @@ class Pool:
     def _late(self, asked: Iterable[Connection]) -> None:
         """Nobody has answered in the usual time: another is asked as well, and used from now on."""
         self.hedges += 1
-        for connection in asked:
+        late = list(asked)
+        for connection in late:
             self.failed(connection)
+        if self.hooks is not None:
+            self.hooks.tell(Hedged(request="other", endpoint=str(late[-1].endpoint)))
 
     async def update(self, learnt: Iterable[Endpoint]) -> None:
         """The cluster tells these endpoints: connections to those that are gone are closed."""

@@ -18,6 +18,7 @@ from typing import Self
 
 from aioelection._aio.tasks import Tasks, first_of
 from aioelection._core.cursors import Cursor, CursorBoard, Finding, Verdict
+from aioelection._core.events import StreamBroken
 from aioelection._core.facts import Changed, Connected, Disconnected, Ended, Fact, Reread
 from aioelection._core.ops import KeyEvent
 from aioelection._transport.pool import ATTEMPT, LINGER, LONGEST_PAUSE, Pool, pause_after
@@ -216,6 +217,9 @@ class WatchPump:
                 log.info("watches interrupted: %s", error)
                 self._pool.failed(connection)
                 self.reconnects += 1
+                if self._pool.hooks is not None:
+                    endpoint = str(connection.endpoint)
+                    self._pool.hooks.tell(StreamBroken(stream="watches", endpoint=endpoint, error=str(error)))
                 failures = 0 if self._served else failures + 1
                 for watch in list(self._watches.values()):
                     watch.tell(Disconnected())

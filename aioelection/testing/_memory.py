@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
 from aioelection._aio.clock import Clock
+from aioelection._aio.hooks import hooks_of
 from aioelection._aio.tasks import Tasks
+from aioelection._core.events import Hook
 from aioelection._core.ops import Delete, KeyValue, Put, Txn
 from aioelection._shell.hub import Hub
 from aioelection.client import Client
@@ -89,13 +91,20 @@ class MemoryEtcd:
 
     # ------------------------------------------------------------------ clients
 
-    def client(self, *members: Member, discover: bool = True, clock: Clock | None = None) -> Client:
+    def client(
+        self,
+        *members: Member,
+        discover: bool = True,
+        clock: Clock | None = None,
+        hooks: Hook | Iterable[Hook] = (),
+    ) -> Client:
         """A client of those members at first, or of all; its clock is the event loop's, unless another is given.
 
         ``async with etcd.client() as client`` closes it. ``discover``: learn the other members, as ``connect`` does.
+        ``hooks``: as for ``connect``.
         """
         endpoints = tuple(member.endpoint for member in members or self.members)
-        hub = Hub(self.transport(), endpoints, clock or Clock(self._cluster.loop.time))
+        hub = Hub(self.transport(), endpoints, clock or Clock(self._cluster.loop.time), hooks_of(hooks))
         hub.check_use()
         hub.caretaker.start(learn=discover)
         return Client(hub)

@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from aetcd import rpc
+from prometheus_client import CollectorRegistry
 
 from aioelection import Client, Lease, connect
+from aioelection.instrument.prometheus import PrometheusHook
 from benchmarks.figure import FLOOR, OURS, Figure, Goal, Measure, Place, Plan, Sampler, Samples
 from benchmarks.peers.bare import TTL, Bare
 
@@ -27,28 +29,40 @@ async def cpu(exchange: Callable[[], Awaitable[object]]) -> float:
 
 @asynccontextmanager
 async def ours(place: Place) -> AsyncIterator[Sampler]:
-    async with connect(place.endpoint) as client:
-        lease = Lease(client)
-        await lease.grant(TTL)
-        keeping = asyncio.ensure_future(lease.keep_alive())
-        await asyncio.sleep(0)
-        renew = renewer(client, lease)
-        await renew()
+    async with connect(place.endpoint) as client, renewing(client) as sampler:
+        yield sampler
 
-        async def read() -> None:
-            await client.hub.pool.get(b"/benchmarks/renewal", timeout=1.0)
 
-        async def sample(count: int) -> Samples:
-            found: Samples = {"renewal": [], "with the read": []}
-            for _ in range(count):
-                reading, both = await cpu(read), await cpu(renew)
-                found["with the read"].append(both)
-                found["renewal"].append(both - reading)
-            return found
+@asynccontextmanager
+async def with_metrics(place: Place) -> AsyncIterator[Sampler]:
+    hook = PrometheusHook(CollectorRegistry())
+    async with connect(place.endpoint, hooks=hook) as client, renewing(client) as sampler:
+        yield sampler
 
-        yield sample
-        await lease.close()
-        await keeping
+
+@asynccontextmanager
+async def renewing(client: Client) -> AsyncIterator[Sampler]:
+    lease = Lease(client)
+    await lease.grant(TTL)
+    keeping = asyncio.ensure_future(lease.keep_alive())
+    await asyncio.sleep(0)
+    renew = renewer(client, lease)
+    await renew()
+
+    async def read() -> None:
+        await client.hub.pool.get(b"/benchmarks/renewal", timeout=1.0)
+
+    async def sample(count: int) -> Samples:
+        found: Samples = {"renewal": [], "with the read": []}
+        for _ in range(count):
+            reading, both = await cpu(read), await cpu(renew)
+            found["with the read"].append(both)
+            found["renewal"].append(both - reading)
+        return found
+
+    yield sample
+    await lease.close()
+    await keeping
 
 
 def renewer(client: Client, lease: Lease) -> Callable[[], Awaitable[None]]:
@@ -106,12 +120,12 @@ FIGURE = Figure(
     title="A renewal",
     about=f"CPU of the whole process for one renewal of one lease, the mean of {EXCHANGES}. The read that proves the "
     "acknowledgement is counted apart: measured alone in the same round, and taken off. The floor writes to and reads "
-    "from an open stream.",
+    "from an open stream. The third has a `PrometheusHook`.",
     measures=(
         Measure("renewal", "CPU of a renewal, without the read", "s", (Goal(1.5, FLOOR),)),
         Measure("with the read", "CPU of a renewal and the read that proves it", "s"),
     ),
-    sides={OURS: ours, FLOOR: floor},
+    sides={OURS: ours, FLOOR: floor, "with Prometheus": with_metrics},
     full=Plan(rounds=20, samples=2),
     quick=Plan(rounds=1, samples=1),
 )
