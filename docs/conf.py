@@ -15,6 +15,7 @@ import aioelection
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
+import measured
 import states
 
 project = "aioelection"
@@ -62,6 +63,18 @@ class StateDiagram(SphinxDirective):
         return [picture, *self.parse_text_to_nodes(states.table())]
 
 
+class FaultsTable(SphinxDirective):
+    """What a run of the fault suite measured, from the figures that it left."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Give the table."""
+        path = Path(__file__).parent / self.arguments[0]
+        self.env.note_dependency(str(path))
+        return self.parse_text_to_nodes(measured.faults(path))
+
+
 def link_to_public_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nodes.TextElement
 ) -> nodes.reference | None:
@@ -95,4 +108,5 @@ def setup(app: Sphinx) -> None:
     """Add what these pages need."""
     keep_from_napoleon(app)
     app.add_directive("state-diagram", StateDiagram)
+    app.add_directive("faults-table", FaultsTable)
     app.connect("missing-reference", link_to_public_name)
