@@ -39,7 +39,7 @@ class KeyGuard:
         """The mod revision at which the term's value was seen."""
 
     async def watch(self, until: asyncio.Event) -> None:
-        with self._hub.watches.subscribe(self._term.leader_key, self._term.fencing_token + 1, self._told):
+        with self._hub.watches.subscribe(self._term.leader_key, self._term.fencing_token + 1, self.told):
             await until.wait()
 
     def settle(self) -> None:
@@ -79,7 +79,7 @@ class KeyGuard:
 
     # ------------------------------------------------------------------ what the watch tells
 
-    def _told(self, fact: Fact) -> None:
+    def told(self, fact: Fact) -> None:
         if self._term.loss_reason is not None:
             return  # the key is being released
         match fact:
