@@ -13,6 +13,7 @@ from aioelection._core.deadline import renewal_interval
 
 if TYPE_CHECKING:
     from aioelection._aio.clock import Clock
+    from aioelection._shell.hub import Hub
     from aioelection._shell.lease_life import LeaseLife
 
 Health = Callable[[], Awaitable[object] | object]
@@ -54,6 +55,20 @@ class HealthProbe:
             log.warning("health failed: %r", error)
             return False
         return answer is not False
+
+
+async def until_well(health: Health, hub: Hub, interval: float) -> None:
+    """Wait until the application is well: one that is not would win again and again, and lead to no end."""
+    stood_back = False
+    with contextlib.closing(HealthProbe(health)) as probe:
+        while not await probe.well(interval):
+            hub.check_use()  # it may have been closed meanwhile
+            if not stood_back:
+                log.warning("not well: not standing")
+            stood_back = True
+            await hub.clock.sleep(interval / 4)
+    if stood_back:
+        log.warning("well: standing again")
 
 
 class RenewalWhileWell:
