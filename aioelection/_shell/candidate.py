@@ -156,7 +156,9 @@ class Candidate:
             return outcome.token
         if outcome.kv is None:
             raise CampaignConflict(f"nobody leads {self._seat.key!r}, but a compare does not hold")
-        raise CampaignConflict(f"another leads {self._seat.key!r}", Leader.of(outcome.kv))
+        leader = Leader.of(outcome.kv)
+        name = _named(leader.value)
+        raise CampaignConflict(f"{name} leads {self._seat.key!r} with token {leader.create_revision}", leader)
 
     async def _until_elected(self) -> int:
         failures = 0
@@ -299,3 +301,8 @@ class Candidate:
                 await self._lease.close()
         except ElectionError as error:
             log.warning("campaign for %r: lease left to expire: %s", self._seat.key, error)
+
+
+def _named(value: bytes) -> str:
+    """A leader's data in a message, of which a person reads the beginning."""
+    return repr(value) if len(value) <= 100 else f"{value[:100]!r}..."
