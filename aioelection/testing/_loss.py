@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from anyio.lowlevel import checkpoint_if_cancelled
+
 from aioelection._aio.tasks import finish
 from aioelection._core.deadline import MARGIN
 from aioelection._core.facts import Ended
@@ -47,6 +49,7 @@ async def force_loss(holder: Term | Leadership, reason: LossReason = LossReason.
         raise InvalidConfiguration(f"reason must be a LossReason, one of {allowed}, not {reason!r}")
     hub, tenure = _held(holder)
     await finish(_WAYS[reason](hub, tenure, reason))
+    await checkpoint_if_cancelled()  # within the body: it is
     return tenure.term
 
 
