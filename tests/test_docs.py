@@ -1,7 +1,8 @@
 """Every Python snippet of the README and the docs is executed.
 
 A snippet with ``asyncio.run(`` is a program; one that defines ``work(leadership)`` leads until cancelled; one that
-defines ``recipe(database, ...)`` or ``recipe(address, ...)`` is a resource that fences, in SQL or over HTTP.
+defines ``recipe(database, ...)`` or ``recipe(address, ...)`` is a resource that fences, in SQL or over HTTP; one that
+defines ``test_...`` is a test, and one that defines ``anyio_backend`` its ``conftest.py``.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ PROGRAMS = having("asyncio.run(")
 FUNCTIONS = having("def work(leadership")
 SQL = having("def recipe(database")
 HTTP = having("def recipe(address")
+TESTS = having("def test_")
+CONFTESTS = having("def anyio_backend")
 
 
 def defined(snippet: str, name: str) -> Callable[..., Any]:
@@ -122,6 +125,19 @@ def test_a_fence_over_http_refuses_a_deposed_leader(snippet: str) -> None:
     assert written == [b"first", b"newer", b"again"]
 
 
+@pytest.mark.parametrize("conftest", CONFTESTS)
+@pytest.mark.parametrize("snippet", TESTS)
+def test_a_test_passes(snippet: str, conftest: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (pytester.path / "conftest.py").write_text(conftest)
+    (pytester.path / "test_snippet.py").write_text(snippet)
+    plugins = ("-p", "pytest_aioelection", "-p", "pytest_asyncio.plugin")
+    result = pytester.runpytest_subprocess(*plugins, "--asyncio-mode=auto")
+    result.assert_outcomes(passed=1)
+
+
 def test_every_snippet_is_executed() -> None:
-    assert PROGRAMS and FUNCTIONS and SQL and HTTP
-    assert [each for each in SNIPPETS if each not in PROGRAMS + FUNCTIONS + SQL + HTTP] == []
+    kinds = (PROGRAMS, FUNCTIONS, SQL, HTTP, TESTS, CONFTESTS)
+    assert all(kinds)
+    assert [each for each in SNIPPETS if not any(each in kind for kind in kinds)] == []
