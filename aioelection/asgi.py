@@ -1,4 +1,4 @@
-"""An election beside an ASGI app (Starlette, FastAPI, Litestar): run for the app's life, and told over HTTP.
+"""An election beside an ASGI app (Starlette, FastAPI, Litestar): run for the app's life, and told over HTTP::
 
     election = aioelection.asgi.Election(
         lambda: aioelection.connect("http://127.0.0.1:2379"), "/billing/leader", serve, 10, b"node-a"

@@ -1,15 +1,15 @@
 """For tests: an etcd in memory, virtual time, a real etcd, and the loss of a term on purpose.
 
-The etcd in memory: one process, one clock, several members, and every fault on demand.
+The etcd in memory has one process, one clock, several members, and every fault on demand::
 
-async with MemoryEtcd() as etcd, etcd.client() as client:
-    leadership = aioelection.Leadership(client, "/billing/leader")
-    async with leadership.campaign(10, b"node-a") as term:
-        etcd.pause(etcd.leader)
-        await asyncio.sleep(30)
-        assert term.check()
+    async with MemoryEtcd() as etcd, etcd.client() as client:
+        leadership = aioelection.Leadership(client, "/billing/leader")
+        async with leadership.campaign(10, b"node-a") as term:
+            etcd.pause(etcd.leader)
+            await asyncio.sleep(30)
+            assert term.check()
 
-It counts time by the event loop's clock, and so do its clients: on a ``VirtualLoop`` minutes take milliseconds.
+It counts time by the event loop's clock, and so do its clients: on a ``VirtualLoop`` minutes take milliseconds::
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(main())
