@@ -120,7 +120,7 @@ def run_tests(session: nox.Session) -> None:
     elif session.python == sys.executable:
         chosen = ["--cov", "--cov-report=term-missing:skip-covered", *without(*OF_TOOLS)]
     else:  # what depends on etcd rather than on Python is tested once
-        chosen = without("faults", "test_embedded.py", "test_demo.py", *OF_TOOLS)
+        chosen = without("faults", "test_embedded.py", "test_demo.py", "test_plugin.py", *OF_TOOLS)
         session.env["AIOELECTION_QUICK"] = "1"
     session.run("pytest", *WORKERS, *chosen)
 

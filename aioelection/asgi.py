@@ -151,9 +151,9 @@ class Election:
     def _leader(self) -> Answer:
         leadership = self._leadership
         if leadership is None or (term := leadership.term) is None or not term.check():
-            return 503, {"leader": False, **self._state()}
+            return 503, {"leading": False, **self._state()}
         told = {"fencing_token": term.fencing_token, "remaining": round(term.remaining(), 3)}
-        return 200, {"leader": True, **self._state(), **told}
+        return 200, {"leading": True, **self._state(), **told}
 
     def _healthz(self) -> Answer:
         runs = self._running is not None and not self._running.done()

@@ -79,7 +79,7 @@ async def test_it_leads_while_the_app_runs(etcd: MemoryEtcd, election: Election,
     app = app_of(election)
     async with browsing(app) as browser:
         stopped = {"key": "/leader", "state": "stopped"}
-        assert await asked(browser, "/leader") == (503, {"leader": False, **stopped})
+        assert await asked(browser, "/leader") == (503, {"leading": False, **stopped})
         assert await asked(browser, "/healthz") == (503, {"running": False, **stopped})
         async with app.router.lifespan_context(app) as state:
             assert state == {"leadership": election.leadership}
@@ -88,7 +88,7 @@ async def test_it_leads_while_the_app_runs(etcd: MemoryEtcd, election: Election,
             status, told = await asked(browser, "/leader")
             assert 0 < told.pop("remaining") <= 10
             leading = {"key": "/leader", "state": "leading"}
-            assert (status, told) == (200, {"leader": True, **leading, "fencing_token": term.fencing_token})
+            assert (status, told) == (200, {"leading": True, **leading, "fencing_token": term.fencing_token})
             assert await asked(browser, "/healthz") == (200, {"running": True, **leading})
         assert service.serving == 0 and term.loss_reason is LossReason.RESIGNED
         assert etcd.get("/leader") is None and etcd.leases == {}
@@ -105,7 +105,7 @@ async def test_one_of_two_leads_and_the_other_follows(etcd: MemoryEtcd, election
             await soon(force_loss(other.leadership if other_service.serving else election.leadership))
             await eventually(lambda: service.serving)
             await eventually(lambda: is_in(other.leadership, State.FOLLOWING))
-            assert await asked(browser, "/leader") == (503, {"leader": False, "key": "/leader", "state": "following"})
+            assert await asked(browser, "/leader") == (503, {"leading": False, "key": "/leader", "state": "following"})
             assert (await asked(browser, "/healthz"))[0] == 200
         await eventually(lambda: other_service.serving)
         assert (await asked(browser, "/leader"))[0] == 200
