@@ -249,7 +249,7 @@ class Leadership:
         async def ready() -> None:
             await limiter.stand_back()
             if health is not None:
-                await until_well(health, self._hub, interval)
+                await until_well(health, self._hub, interval, self.leader_key)
 
         def campaign() -> Campaign:
             standing = self.campaign(lease_timeout, leader_data, *cmps, lease=lease, health=health)

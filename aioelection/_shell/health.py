@@ -57,18 +57,18 @@ class HealthProbe:
         return answer is not False
 
 
-async def until_well(health: Health, hub: Hub, interval: float) -> None:
+async def until_well(health: Health, hub: Hub, interval: float, key: bytes) -> None:
     """Wait until the application is well: one that is not would win again and again, and lead to no end."""
     stood_back = False
     with contextlib.closing(HealthProbe(health)) as probe:
         while not await probe.well(interval):
             hub.check_use()  # it may have been closed meanwhile
             if not stood_back:
-                log.warning("not well: not standing")
+                log.warning("not standing for %r: not well", key)
             stood_back = True
             await hub.clock.sleep(interval / 4)
     if stood_back:
-        log.warning("well: standing again")
+        log.warning("standing for %r again: well", key)
 
 
 class RenewalWhileWell:

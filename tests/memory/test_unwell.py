@@ -39,13 +39,17 @@ HEALTHS = ["tells", "hangs"]
 
 
 @pytest.mark.parametrize("health", HEALTHS)
-async def test_it_does_not_stand_until_it_is_well(etcd: MemoryEtcd, client: Client, health: str) -> None:
+async def test_it_does_not_stand_until_it_is_well(
+    etcd: MemoryEtcd, client: Client, health: str, caplog: pytest.LogCaptureFixture
+) -> None:
     service, leadership = Service(), Leadership(client, KEY)
     async with beside(leadership.run(service.serve, TTL, b"me", health=getattr(service, health))):
         await throughout(10 * TTL, lambda: etcd.get(KEY) is None and not etcd.leases)
         assert 1 <= service.asked <= 12 * 10 + 1, "four times a renewal interval"
         service.well.set()
         await until(lambda: service.terms, within=TTL / 3)
+    told = [each for each in caplog.messages if "standing" in each]
+    assert told == ["not standing for b'/leader': not well", "standing for b'/leader' again: well"]
 
 
 @pytest.mark.parametrize("health", HEALTHS)
