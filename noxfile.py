@@ -17,7 +17,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import venv
+import zipfile
 from pathlib import Path
 from typing import NoReturn
 
@@ -118,6 +120,7 @@ ONCE = [
     "instrument/test_page.py",
     "test_embedded.py",
     "test_demo.py",
+    "test_plugin.py",
 ]
 
 
@@ -240,6 +243,34 @@ def docs(session: nox.Session) -> None:
     """Build the documentation into docs/_build/html, warnings being errors."""
     session.install("-e", ".[prometheus,opentelemetry]", *group("docs"))
     session.run("sphinx-build", "-q", "-W", "--keep-going", "docs", "docs/_build/html")
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the sdist, and the wheel from it; install that in a new environment outside of here, and use it."""
+    session.install(*group("package"))
+    with tempfile.TemporaryDirectory() as folder:
+        session.run("python", "-m", "build", "--outdir", f"{folder}/dist", str(HERE), silent=True)
+        (wheel,) = Path(folder, "dist").glob("*.whl")
+        check_wheel(session, wheel)
+        venv.create(f"{folder}/venv", with_pip=True)
+        python = f"{folder}/venv/" + ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        shutil.copytree(HERE / ".ci/installed", folder, dirs_exist_ok=True)
+        with session.chdir(folder):  # and -I: without what lies there and PYTHONPATH
+            session.run(python, "-m", "pip", "install", "--quiet", str(wheel), external=True)
+            session.run(python, "-I", "check.py", external=True)
+            session.run(python, "-m", "pip", "install", "--quiet", "pytest", external=True)
+            session.run(python, "-I", "-m", "pytest", "-q", "test_plugin.py", external=True)
+
+
+def check_wheel(session: nox.Session, wheel: Path) -> None:
+    """It holds the package with all of its files, the plugin, and nothing else."""
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    files = [path for path in (HERE / "aioelection").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    wanted = {path.relative_to(HERE).as_posix() for path in files} | {"pytest_aioelection.py"}
+    if held != wanted:
+        session.error(f"{wheel.name} lacks {sorted(wanted - held)}, and should not have {sorted(held - wanted)}")
 
 
 if __name__ == "__main__":

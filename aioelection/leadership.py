@@ -7,10 +7,11 @@ from typing import Any, NoReturn
 
 from aioelection._core import checks
 from aioelection._core.campaign_times import CampaignTimes
+from aioelection._core.deadline import renewal_interval
 from aioelection._core.machine import State
 from aioelection._shell.candidate import Candidate
 from aioelection._shell.follow import LeaderWatch, WatchEnd
-from aioelection._shell.health import Health
+from aioelection._shell.health import Health, until_well
 from aioelection._shell.seat import Seat
 from aioelection._shell.tenure import Tenure
 from aioelection.campaign import Campaign, OnLoss
@@ -231,24 +232,32 @@ class Leadership:
         ``Unauthenticated``).
 
         Args:
-            serve: the work, called with the term.
+            serve: the work, called with the term: an async function.
             lease_timeout: as for ``campaign``.
             leader_data: as for ``campaign``.
             cmps: as for ``campaign``.
             lease: as for ``campaign``.
-            health: as for ``campaign``.
+            health: as for ``campaign``; asked before each campaign, too: who is not well does not stand. One that falls
+                ill while another leads is found out when it has won.
             limit: after more wins than this in five minutes it stands back, with a warning in the log, until another
                 leads, or for five minutes. It counts by ``add_campaign_times``. ``None``: without limit.
         """
-        checks.function(serve, "serve")
+        checks.coroutine_function(serve, "serve")
         limiter = Limiter(self, self._hub.clock, checks.limit(limit))
+        interval = renewal_interval(checks.lease_timeout(lease_timeout))
+
+        async def ready() -> None:
+            await limiter.stand_back()
+            if health is not None:
+                await until_well(self._seat, health, interval)
 
         def campaign() -> Campaign:
             standing = self.campaign(lease_timeout, leader_data, *cmps, lease=lease, health=health)
             standing.quietly = True
             return standing
 
-        await run_for_ever(campaign, serve, self._hub.clock, limiter)
+        campaign()  # its arguments are checked before anything is waited for
+        await run_for_ever(ready, campaign, serve, self._hub.clock, limiter)
 
     async def proclaim(self, leader_data: Any) -> None:
         """Change the value of the leader key within the term, for observers to see; the term and its token stay.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import random
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,7 @@ from aioelection._core.backoff import backoff
 from aioelection._core.campaign_times import WINDOW
 from aioelection._shell.report import fields
 from aioelection.campaign import Campaign
-from aioelection.errors import LeadershipLost
+from aioelection.errors import InvalidConfiguration, LeadershipLost
 from aioelection.term import Term
 
 if TYPE_CHECKING:
@@ -24,16 +25,22 @@ Serve = Callable[[Term], Awaitable[object]]
 log = logging.getLogger("aioelection")
 
 
-async def run_for_ever(campaign: Callable[[], Campaign], serve: Serve, clock: Clock, limiter: Limiter) -> NoReturn:
+async def run_for_ever(
+    ready: Callable[[], Awaitable[None]],
+    campaign: Callable[[], Campaign],
+    serve: Serve,
+    clock: Clock,
+    limiter: Limiter,
+) -> NoReturn:
     """Campaign, serve until the term is over, and stand again after a moment, so that another may go first."""
     while True:
-        await limiter.stand_back()
+        await ready()
         raised: LeadershipLost | None = None
         try:
             async with campaign() as term:
                 limiter.won(term)
                 try:
-                    await serve(term)
+                    await _awaitable(serve, serve(term))
                 except LeadershipLost as error:
                     if error.leader_key != term.leader_key:  # another leadership's, which serve let through
                         raised = error
@@ -43,6 +50,12 @@ async def run_for_ever(campaign: Callable[[], Campaign], serve: Serve, clock: Cl
                 raise
             log.info("%s; standing again", loss, extra={**limiter.which, "reason": loss.reason.value})
         await clock.sleep(backoff(1, random.random(), first=0.2))
+
+
+def _awaitable(serve: Serve, given: Awaitable[object]) -> Awaitable[object]:
+    if not inspect.isawaitable(given):
+        raise InvalidConfiguration(f"serve must be an async function, but {serve!r} returned {given!r}")
+    return given
 
 
 class Limiter:

@@ -6,6 +6,8 @@
     python examples/scheduler.py jobs.db status         # who leads, and how far it is
     python examples/scheduler.py jobs.db once           # do what is due, then leave: for cron
 
+etcd is looked for at http://127.0.0.1:2379; `--etcd ENDPOINTS`, before the database, names another.
+
 Every write of a leader compares its fencing token with the highest that the database has seen, in the transaction that
 writes. A leader that was frozen while it did a job, and lost meanwhile, cannot record it: its successor was here.
 

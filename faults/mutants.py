@@ -184,6 +184,28 @@ MUTANTS = (
         ("tests/test_health.py",),
     ),
     Mutant(
+        "who is not well stands",
+        (
+            Edit(
+                "leadership.py",
+                "            if health is not None:\n                await until",
+                "            if False:\n                await until",
+            ),
+        ),
+        ("tests/memory/test_unwell.py",),
+    ),
+    Mutant(
+        "a sick leader's key is left to expire",
+        (
+            Edit(
+                "_shell/tenure.py",
+                "if not (self.owns_lease and self.term.loss_reason is LossReason.UNHEALTHY):",
+                "if True:",
+            ),
+        ),
+        ("tests/memory/test_unwell.py",),
+    ),
+    Mutant(
         "bad health is told as an expiry",
         (
             Edit("_shell/tenure.py", "if self._unwell and reason", "if False and reason"),

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.etcd", "tests.support"]
+pytest_plugins = ["pytest_aioelection", "pytester", "tests.etcd", "tests.support"]
 
 # A process inherits this whatever becomes of its parents, so that orphans are found as well. Each
 # worker of xdist runs this file, and so looks after its own.

@@ -23,6 +23,7 @@ ELSEWHERE = {
 KINDS = {
     "service": 'os.environ.get("NODE_NAME"',
     "fastapi": "FastAPI(",
+    "asgi": "Election(",
     "starlette": "Starlette(",
     "scheduler": "apscheduler",
     "draining": "def serve(leadership",
@@ -33,6 +34,8 @@ KINDS = {
     "entering": "def enter(database",
     "sql": "def recipe(database",
     "http": "def recipe(address",
+    "test": "def test_",
+    "conftest": "def anyio_backend",
 }
 """What a snippet of each kind has in it; the first that fits counts."""
 
@@ -60,10 +63,10 @@ SNIPPETS = [
 ]
 
 
-def of_kind(kind: str) -> pytest.MarkDecorator:
+def of_kind(kind: str, name: str = "snippet") -> pytest.MarkDecorator:
     """Run a test with each snippet of that kind."""
     found = [pytest.param(each.text, id=f"{each.page}-{each.number}") for each in SNIPPETS if each.kind == kind]
-    return pytest.mark.parametrize("snippet", found)
+    return pytest.mark.parametrize(name, found)
 
 
 def executed(snippet: str, **replaced: str) -> dict[str, Any]:

@@ -204,7 +204,7 @@ async def test_a_single_attempt_tells_who_leads(
     first, second = Leadership(client, unique_key), Leadership(other_client, unique_key)
     term = await first.campaign(60, b"first")
     before = await leases(ctl)
-    with pytest.raises(CampaignConflict, match="another leads") as caught:
+    with pytest.raises(CampaignConflict, match=r"^b'first' leads .* with token \d+$") as caught:
         async with second.campaign(60, b"second", wait=False):
             pytest.fail("entered")
     leader = caught.value.leader

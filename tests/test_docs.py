@@ -131,11 +131,23 @@ def test_a_fence_over_http_refuses_a_deposed_leader(snippet: str) -> None:
     assert written == [b"first", b"newer", b"again"]
 
 
+@of_kind("test")
+@of_kind("conftest", "conftest")
+def test_a_test_passes(snippet: str, conftest: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (pytester.path / "conftest.py").write_text(conftest)
+    (pytester.path / "test_snippet.py").write_text(snippet)
+    plugins = ("-p", "pytest_aioelection", "-p", "pytest_asyncio.plugin")
+    result = pytester.runpytest_subprocess(*plugins, "--asyncio-mode=auto")
+    result.assert_outcomes(passed=1)
+
+
 def test_every_snippet_is_executed() -> None:
     assert [(each.page, each.number) for each in SNIPPETS if each.kind is None] == []
     assert {each.kind for each in SNIPPETS} == set(KINDS)
     tests = "".join(path.read_text() for path in (ROOT / "tests").glob("**/test_*.py"))
-    assert [kind for kind in KINDS if f'@of_kind("{kind}")' not in tests] == []
+    assert [kind for kind in KINDS if f'@of_kind("{kind}"' not in tests] == []
     assert all((ROOT / page).exists() and (ROOT / test).exists() for page, test in ELSEWHERE.items())
 
 

@@ -173,3 +173,21 @@ async def test_its_arguments_are_checked_before_anything_is_sent(client: Client,
     not_callable: Any = None
     with pytest.raises(InvalidConfiguration, match="serve must be callable, not None"):
         await leadership.run(not_callable, 60, b"data")
+
+    def plain(term: Term) -> None:
+        pytest.fail("called")
+
+    not_async: Any = plain
+    with pytest.raises(
+        InvalidConfiguration, match=r"serve must be an async function \(async def\), not <function .*plain"
+    ):
+        await leadership.run(not_async, 60, b"data")
+    assert is_in(leadership, State.IDLE)
+
+
+async def test_what_gives_no_awaitable_is_named(client: Client, stranger: Stranger, unique_key: str) -> None:
+    leadership = Leadership(client, unique_key)
+    not_async: Any = lambda term: 7  # noqa: E731
+    with pytest.raises(InvalidConfiguration, match=r"serve must be an async function, but <function .* returned 7"):
+        await soon(leadership.run(not_async, 60, b"data"))
+    assert await stranger.get(unique_key) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
 from typing import Protocol, runtime_checkable
 
@@ -81,6 +83,27 @@ def limit(value: object) -> int | None:
 def function(value: object, name: str) -> None:
     if not callable(value):
         raise InvalidConfiguration(f"{name} must be callable, not {value!r}")
+
+
+def coroutine_function(value: object, name: str) -> None:
+    """An async function, or what may well give an awaitable when it is called: a lambda, an object, an annotation."""
+    function(value, name)
+    if _is_plain(value):
+        raise InvalidConfiguration(f"{name} must be an async function (async def), not {value!r}")
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it is a function that is neither async nor, for all that it says of itself, gives an awaitable."""
+    while isinstance(value, functools.partial):
+        value = value.func
+    if inspect.iscoroutinefunction(value) or not callable(value):
+        return False
+    function = inspect.unwrap(getattr(value, "__func__", value))  # of a method; of a decorator
+    if inspect.isbuiltin(function) or inspect.isasyncgenfunction(function):
+        return True
+    if not inspect.isfunction(function) or inspect.iscoroutinefunction(function) or function.__name__ == "<lambda>":
+        return False
+    return function.__annotations__.get("return") in (None, "None")
 
 
 def text(value: object, name: str) -> str:

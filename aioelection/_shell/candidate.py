@@ -164,7 +164,9 @@ class Candidate:
             return outcome.token
         if outcome.kv is None:
             raise CampaignConflict(f"nobody leads {self._seat.key!r}, but a compare does not hold")
-        raise CampaignConflict(f"another leads {self._seat.key!r}", Leader.of(outcome.kv))
+        leader = Leader.of(outcome.kv)
+        name = _named(leader.value)
+        raise CampaignConflict(f"{name} leads {self._seat.key!r} with token {leader.create_revision}", leader)
 
     async def _until_elected(self) -> int:
         failures = 0
@@ -317,3 +319,8 @@ class Candidate:
         except ElectionError as error:
             which = fields(self.key, self._seat.purpose)
             log.warning("campaign for %r: lease left to expire: %s", self.key, error, extra=which)
+
+
+def _named(value: bytes) -> str:
+    """A leader's data in a message, of which a person reads the beginning."""
+    return repr(value) if len(value) <= 100 else f"{value[:100]!r}..."

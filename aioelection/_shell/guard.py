@@ -41,7 +41,7 @@ class KeyGuard:
 
     def watch(self) -> Subscription:
         """Watch the key for what has happened since the win, until what this returns is closed."""
-        return self._hub.watches.subscribe(self._term.leader_key, self._term.fencing_token + 1, self._told)
+        return self._hub.watches.subscribe(self._term.leader_key, self._term.fencing_token + 1, self.told)
 
     def settle(self) -> None:
         """What is decided is decided now: if the key is known to be gone, the reason is not waited for."""
@@ -80,7 +80,7 @@ class KeyGuard:
 
     # ------------------------------------------------------------------ what the watch tells
 
-    def _told(self, fact: Fact) -> None:
+    def told(self, fact: Fact) -> None:
         if self._term.loss_reason is not None:
             return  # the key is being released
         match fact:

@@ -10,11 +10,12 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from aioelection._core.deadline import renewal_interval
-from aioelection._shell.report import fields_of
+from aioelection._shell.report import fields, fields_of
 
 if TYPE_CHECKING:
     from aioelection._aio.clock import Clock
     from aioelection._shell.lease_life import LeaseLife
+    from aioelection._shell.seat import Seat
     from aioelection.term import Term
 
 Health = Callable[[], Awaitable[object] | object]
@@ -26,9 +27,9 @@ log = logging.getLogger("aioelection")
 class HealthProbe:
     """One question at a time: one that hangs is waited for, not asked again."""
 
-    def __init__(self, term: Term, health: Health) -> None:
-        self._term = term
+    def __init__(self, health: Health, failed: Callable[[BaseException], None]) -> None:
         self._health = health
+        self._failed = failed
         self._asked: asyncio.Task[bool] | None = None
 
     async def well(self, within: float) -> bool:
@@ -58,8 +59,24 @@ class HealthProbe:
             return False
         return answer is not False
 
-    def _failed(self, error: BaseException) -> None:
-        log.warning("%r: health failed: %r", self._term, error, extra=fields_of(self._term))
+
+async def until_well(seat: Seat, health: Health, interval: float) -> None:
+    """Wait until the application is well: one that is not would win again and again, and lead to no end."""
+    which = fields(seat.key, seat.purpose)
+
+    def failed(error: BaseException) -> None:
+        log.warning("%r: health failed: %r", seat.key, error, extra=which)
+
+    stood_back = False
+    with contextlib.closing(HealthProbe(health, failed)) as probe:
+        while not await probe.well(interval):
+            seat.hub.check_use()  # it may have been closed meanwhile
+            if not stood_back:
+                log.warning("not standing for %r: not well", seat.key, extra=which)
+            stood_back = True
+            await seat.hub.clock.sleep(interval / 4)
+    if stood_back:
+        log.warning("standing for %r again: well", seat.key, extra=which)
 
 
 class RenewalWhileWell:
@@ -81,7 +98,7 @@ class RenewalWhileWell:
         interval = renewal_interval(self._lease.deadline.ttl)
         if self.stopped:  # an earlier ``keep`` was cancelled while the application was not well
             self._stop(False)
-        with contextlib.closing(HealthProbe(self._term, self._health)) as probe:
+        with contextlib.closing(HealthProbe(self._health, self._failed)) as probe:
             while True:
                 with self._lease.kept():
                     while await probe.well(interval):
@@ -90,6 +107,9 @@ class RenewalWhileWell:
                 if not await self._recovers(probe, interval):
                     return
                 self._stop(False)
+
+    def _failed(self, error: BaseException) -> None:
+        log.warning("%r: health failed: %r", self._term, error, extra=fields_of(self._term))
 
     def _stop(self, stopped: bool) -> None:
         self.stopped = stopped

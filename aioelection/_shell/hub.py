@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 log = logging.getLogger("aioelection")
 
-_hubs: weakref.WeakSet[Hub] = weakref.WeakSet()
+hubs: weakref.WeakSet[Hub] = weakref.WeakSet()
 
 REQUEST_TIMEOUT = 5.0
 """Seconds that a request may take in all, over all members that are asked."""
@@ -84,7 +84,7 @@ class Hub:
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks = Tasks()
-        _hubs.add(self)
+        hubs.add(self)
 
     def check_use(self) -> None:
         """Raise ``InvalidState`` unless the client is open, and used where it was first used."""
@@ -169,7 +169,7 @@ class Hub:
 
 def _forked() -> None:
     """A child of a fork holds no term of its parent's: asking for the pid at each ``check()`` would cost too much."""
-    for hub in list(_hubs):
+    for hub in list(hubs):
         hub.pool.refuse(FORKED)
         for seat in list(hub.seats):
             seat.forked()

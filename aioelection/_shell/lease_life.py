@@ -154,7 +154,7 @@ class LeaseLife:
         if self._id == 0:
             return 0
         self.closed = True
-        self._end(LossReason.REVOKED)
+        self.end(LossReason.REVOKED)
         return self._id if self._revocable else 0
 
     async def revoke_leftover(self) -> None:
@@ -217,19 +217,19 @@ class LeaseLife:
     def expire(self) -> None:
         """The deadline has passed."""
         stalled = self._hub.deadlines.behind() >= renewal_interval(self.deadline.ttl)
-        self._end(LossReason.STALLED if stalled else LossReason.EXPIRED)
+        self.end(LossReason.STALLED if stalled else LossReason.EXPIRED)
 
     def client_closed(self) -> None:
         """Nothing renews it any more, and nobody is told of its deadline."""
         if not self.ended.is_set():
-            self._end(LossReason.CLOSED)
+            self.end(LossReason.CLOSED)
 
     def gone(self, lease_id: int) -> None:
         """etcd said that there is no lease of that id; it may have been granted anew since."""
         if lease_id != self._id:
             return
         self._revocable = False
-        self._end(LossReason.REVOKED)
+        self.end(LossReason.REVOKED)
 
     def acknowledged(self, sent: float, ttl: int) -> None:
         now = self._hub.clock.now()
@@ -265,7 +265,8 @@ class LeaseLife:
         self._swept = set()
         self.deadline = Deadline()
 
-    def _end(self, reason: LossReason) -> None:
+    def end(self, reason: LossReason) -> None:
+        """It is believed no more, and whoever is on it is told."""
         self.deadline.expire()
         self._hub.deadlines.unset(self)
         self._hub.renewals.remove(self)

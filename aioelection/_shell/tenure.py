@@ -82,7 +82,8 @@ class Tenure:
         self.end(reason)
         if self.body is not None:
             self.body.is_overdue()
-        self._release_over()
+        if not (self.owns_lease and self.term.loss_reason is LossReason.UNHEALTHY):
+            self._release_over()  # else a renewal that was under way when they stopped may keep the key: it is revoked
 
     def lease_suspended(self) -> None:
         if self._seat.move_if_allowed(Event.SUSPEND, term=self.term):

@@ -101,6 +101,11 @@ class Etcd:
         await self._close()
 
     @property
+    def running(self) -> bool:
+        """Whether the `async with` block was entered and has not ended; members may be paused or killed."""
+        return self._state in ("starting", "running", "stopping")
+
+    @property
     def version(self) -> str:
         """The version of etcd, as in "3.5.30". Raises `InvalidState` before the start."""
         self._check_started()

@@ -18,19 +18,21 @@ def _runs(figures: dict[str, Any]) -> list[str]:
     versions = sorted({f"{name} {version}" for run in figures["runs"] for name, version in run["versions"].items()})
     seeds = ", ".join(str(run["seed"]) for run in figures["runs"])
     violations = len(figures["violations"])
-    return [
+    told = (
         f"**{violations or 'No'} violation{'' if violations == 1 else 's'}** in {found['seconds'] / 60:.1f} minutes: "
         f"{found['faults']} faults, {found['terms']} terms, {sum(found['appends'].values()):,} guarded appends; "
         f"{found['availability'] * 100:.1f} % of the time somebody led. "
         f"Fencing refused {found['guarded_refused']} late writes to the guarded register; "
-        f"the register without a guard went back {found['unguarded_violations']} times.",
-        "",
-        f"Seed{'s' if len(figures['runs']) > 1 else ''} {seeds}; {', '.join(versions)}.",
-    ]
+        f"the register without a guard went back {found['unguarded_violations']} times."
+    )
+    return [told, "", f"Seed{'s' if len(figures['runs']) > 1 else ''} {seeds}; {', '.join(versions)}."]
 
 
 def _rows(rows: list[dict[str, Any]]) -> list[str]:
-    lines = ["| row | fault | times | measured | median | worst | bound |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    lines = [
+        "| row | fault | times | measured | median | worst | bound |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
     for row in rows:
         cells = [row["row"] or "–", "; ".join(row["names"]), row["times"], row["what"] or "–"]
         cells += [_seconds(row[each]) for each in ("median", "worst", "bound")]

@@ -1,8 +1,12 @@
 """What a user passes in is taken, or refused by an error that names it; nothing else may happen."""
 
 import enum
+import functools
 import math
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from hypothesis import given
@@ -219,3 +223,63 @@ def test_what_is_no_limit(value: object) -> None:
 def test_a_function_can_be_called() -> None:
     checks.function(print, "health")
     assert refusal(checks.function, 7, "health") == "health must be callable, not 7"
+
+
+class Callables:
+    """What may serve, and what cannot."""
+
+    async def method(self, term: object) -> None: ...
+
+    async def __call__(self, term: object) -> None: ...
+
+    def plain(self, term: object) -> None: ...
+
+
+async def asynchronous(term: object) -> None: ...
+
+
+def plain(term: object) -> None: ...
+
+
+def annotated(term: object) -> Coroutine[object, object, None]:
+    return asynchronous(term)
+
+
+def unannotated(term):  # type: ignore[no-untyped-def]
+    return asynchronous(term)
+
+
+async def generator(term: object) -> AsyncIterator[None]:
+    yield
+
+
+@functools.wraps(asynchronous)
+def decorated(*arguments: Any) -> Any:
+    return asynchronous(*arguments)
+
+
+@pytest.mark.parametrize(
+    "serve",
+    [
+        asynchronous,
+        annotated,
+        decorated,
+        Callables().method,
+        Callables(),
+        lambda *arguments: asynchronous(arguments),
+        functools.partial(asynchronous, None),
+        functools.partial(functools.partial(Callables().method), None),
+        AsyncMock(),
+    ],
+)
+def test_an_async_function(serve: object) -> None:
+    checks.coroutine_function(serve, "serve")
+
+
+@pytest.mark.parametrize(
+    "serve",
+    [plain, unannotated, generator, Callables().plain, functools.partial(plain, None), print, time.sleep],
+)
+def test_no_async_function(serve: object) -> None:
+    with pytest.raises(InvalidConfiguration, match=r"serve must be an async function \(async def\), not .+"):
+        checks.coroutine_function(serve, "serve")

@@ -83,6 +83,22 @@ async def test_fastapi(snippet: str, client: Client, endpoint: str, unique_key: 
     assert await get_leader(client, unique_key) is None
 
 
+@of_kind("asgi")
+async def test_the_ready_made_election(snippet: str, client: Client, endpoint: str, unique_key: str) -> None:
+    pytest.importorskip("starlette", reason="Starlette is not installed")
+    httpx = pytest.importorskip("httpx", reason="httpx is not installed")
+    names = executed(snippet, **{LOCAL: endpoint, "/billing/leader": unique_key})
+    app, election = names["app"], names["election"]
+    async with (
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http,
+        app.router.lifespan_context(app),
+    ):
+        await eventually(election.leadership.check)
+        assert (await http.get("/election/leader")).status_code == 200
+        assert (await http.get("/election/healthz")).status_code == 200
+    assert await get_leader(client, unique_key) is None
+
+
 @of_kind("starlette")
 async def test_starlette_sends_the_caller_on_to_the_leader(
     snippet: str, client: Client, endpoint: str, unique_key: str
