@@ -11,7 +11,7 @@ import signal
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -110,7 +110,11 @@ def _run(run: object, containers: bool, seed: int, folder: Path | None, *argumen
     if any(folder.glob("*.jsonl")):
         raise typer.BadParameter(f"{folder} holds a run already")
     console.print(f"seed {seed}, records in {folder}")
-    ok = asyncio.run(_whole(run, cluster, seed, folder, arguments))
+    try:
+        ok = asyncio.run(_whole(run, cluster, seed, folder, arguments))
+    except asyncio.CancelledError:
+        console.print("stopped before it had begun")
+        raise typer.Exit(1) from None
     raise typer.Exit(0 if _judge(folder) and ok else 1)
 
 
@@ -130,11 +134,10 @@ def _cluster(containers: bool) -> ClusterContext:
 async def _whole(run: object, cluster: ClusterContext, seed: int, folder: Path, arguments: tuple[object, ...]) -> bool:
     """The run, its orderly end however it was stopped, and whether it went well."""
     assert callable(run)
+    _stopped_by_signals(asyncio.current_task())
     async with arena(cluster, folder) as here:
         running = asyncio.ensure_future(run(here, seed, *arguments))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, running.cancel)
+        _stopped_by_signals(running)
         ok = False
         try:
             ok = await running
@@ -146,6 +149,13 @@ async def _whole(run: object, cluster: ClusterContext, seed: int, folder: Path, 
         with contextlib.suppress(Stuck):
             await here.finish()
         return ok
+
+
+def _stopped_by_signals(task: asyncio.Future[Any] | None) -> None:
+    """That one, and none that they stopped before."""
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 def _judge(folder: Path) -> bool:
