@@ -23,7 +23,7 @@ from aioelection.embedded._member import Status
 from aioelection.embedded._ports import HOST, Ports
 from aioelection.embedded._uncancelled import uncancelled
 from aioelection.errors import Unavailable
-from faults.cluster.engine import Engine, docker_engine, missing
+from faults.cluster.engine import Engine, alone, docker_engine, missing
 from faults.cluster.image import archive
 
 __all__ = ["container_cluster", "missing"]
@@ -167,14 +167,7 @@ def _made(engine: Engine, etcd: Path, stack: contextlib.ExitStack) -> tuple[list
     image = f"{engine.name}:etcd"
     client.api.import_image_from_data(archive(etcd), repository=engine.name, tag="etcd")
     stack.callback(client.images.remove, image)
-    # The engine is told the names of the bridges, by which one of our own finds them.
-    options = {"com.docker.network.bridge.name": f"{engine.name}-c"}
-    options["com.docker.network.bridge.host_binding_ipv4"] = HOST
-    clients = client.networks.create(f"{engine.name}-clients", options=options)
-    stack.callback(clients.remove)
-    options = {"com.docker.network.bridge.name": f"{engine.name}-p"}
-    peers = client.networks.create(f"{engine.name}-peers", internal=True, options=options)
-    stack.callback(peers.remove)
+    clients, peers = _networks(engine, client, stack)
     ports = Ports(len(NAMES))
     stack.callback(ports.close)
     members = []
@@ -190,6 +183,17 @@ def _made(engine: Engine, etcd: Path, stack: contextlib.ExitStack) -> tuple[list
         peers.connect(container, aliases=[name])
         members.append(Member(name, endpoint, container))
     return members, peers
+
+
+def _networks(engine: Engine, client: Any, stack: contextlib.ExitStack) -> tuple[Any, Any]:
+    """For clients and for peers. The names of the bridges are those by which an engine of our own finds them."""
+    bridge, address = "com.docker.network.bridge.name", "com.docker.network.bridge.host_binding_ipv4"
+    with alone():
+        clients = client.networks.create(f"{engine.name}-clients", options={bridge: f"{engine.name}-c", address: HOST})
+        stack.callback(clients.remove)
+        peers = client.networks.create(f"{engine.name}-peers", internal=True, options={bridge: f"{engine.name}-p"})
+        stack.callback(peers.remove)
+    return clients, peers
 
 
 def command(name: str, endpoint: str) -> list[str]:

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +59,20 @@ async def docker_engine() -> AsyncIterator[Engine]:
             yield own
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Engines that look for free addresses at once could find the same: networks are made one after the other."""
+    import fcntl  # noqa: PLC0415 - where the module is only asked what is missing there may be none
+
+    with SCRIPT.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def missing() -> str:
     """What it takes to have an engine here, and is not there; nothing, if there is one or one can be started."""
+    if sys.platform != "linux":
+        return "the image is made of this machine's etcd, which must be Linux's"
     refusal = _refusal(Engine(os.environ.get("DOCKER_HOST", SOCKET), ""))
     if not refusal:
         return ""
@@ -83,8 +95,6 @@ def _refusal(engine: Engine) -> str:
 
 
 def _lacking() -> str:
-    if sys.platform != "linux":
-        return "Linux"
     if os.geteuid() != 0:
         return "root"
     absent = [f"{program} (Debian: {package})" for program, package in PROGRAMS.items() if not shutil.which(program)]
