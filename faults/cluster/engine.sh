@@ -11,7 +11,10 @@ echo '{}' >"$folder/daemon.json"  # the machine's own configuration is not for t
 
 # Within: its first process ends, and with it every other, with either the engine or the standard input.
 unshare --pid --fork --kill-child --mount-proc bash -c '
-    mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/docker || exit
+    for each in /run /opt /etc/docker; do  # where it and containerd write whatever they are told
+        if [ -d "$each" ]; then mount -t tmpfs -o mode=755 tmpfs "$each" || exit; fi
+    done
+    mkdir /run/docker
     exec 3<&0
     dockerd --host="unix://$1/docker.sock" --config-file="$1/daemon.json" --group=root \
         --data-root=/run/docker-data --exec-root=/run/docker --pidfile=/run/docker.pid --storage-driver=vfs \

@@ -62,6 +62,11 @@ def left(engine: Engine) -> list[str]:
     return found
 
 
+def elsewhere() -> set[Path]:
+    """What is where an engine writes unasked."""
+    return {*Path("/opt").glob("*"), *Path("/etc/docker").glob("*")}
+
+
 @pytest.mark.usefixtures("_an_engine")
 async def test_a_term_survives_what_is_done_to_containers(unique_key: str) -> None:
     async with container_cluster() as cluster:
@@ -141,6 +146,7 @@ async def test_what_was_made_in_an_engine_that_runs_already_is_gone_when_it_fail
 
 @pytest.mark.usefixtures("_an_engine")
 async def test_an_engine_of_our_own_ends_with_the_process_that_started_it() -> None:
+    before = elsewhere()
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", ENGINE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     try:
@@ -153,6 +159,7 @@ async def test_an_engine_of_our_own_ends_with_the_process_that_started_it() -> N
         process.send_signal(signal.SIGKILL)
         await process.wait()
     await eventually(lambda: not left(engine), 10)
+    assert elsewhere() == before
 
 
 async def test_an_engine_that_is_named_and_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
