@@ -4,6 +4,7 @@
 # with that: whoever started it is gone by then, however that came about. It lives in namespaces of its own, for processes
 # and for mounts, with its files in RAM, and all of that ends with them. What does not is called NAME, and is removed:
 # control groups, and bridges whose networks were not.
+{  # read as a whole: it may be edited while it runs
 trap '' HUP INT TERM
 folder=$1 name=$2
 read -r _ && mkdir -m 700 "$folder" || exit
@@ -28,3 +29,5 @@ for bridge in "/sys/class/net/$name"*; do
 done
 find /sys/fs/cgroup/ -depth -type d -path "*/$name*" -exec rmdir '{}' + 2>/dev/null
 rm -rf "$folder"
+exit
+}
