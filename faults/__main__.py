@@ -11,7 +11,7 @@ import signal
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from faults.arena import Arena, Stuck, arena
+from faults.cluster import ClusterContext
 from faults.cluster.local import local_cluster
 from faults.nemesis import TABLE, Outcome, Scene, play, strike
 from faults.records import now, read
@@ -29,19 +30,22 @@ app = typer.Typer(
 console = Console()
 
 Seed = Annotated[int, typer.Option(help="Repeats the draws of a run; 0 draws one.")]
+Containers = Annotated[bool, typer.Option("--containers", help="Members in containers, not processes of this machine.")]
 Folder = Annotated[Path | None, typer.Option(help="For the records and the report; else a new one.")]
 
 
 @app.command()
-def scenarios(seed: Seed = 0, folder: Folder = None, only: str = "") -> None:
+def scenarios(seed: Seed = 0, folder: Folder = None, only: str = "", containers: Containers = False) -> None:
     """Each fault of the table once, measured; about three minutes."""
-    _run(_scenarios, seed, folder, only)
+    _run(_scenarios, containers, seed, folder, only)
 
 
 @app.command()
-def soak(minutes: float = 10.0, seed: Seed = 0, folder: Folder = None, ttl: int = 2) -> None:
+def soak(
+    minutes: float = 10.0, seed: Seed = 0, folder: Folder = None, ttl: int = 2, containers: Containers = False
+) -> None:
     """Faults at random, alone and in pairs."""
-    _run(_soak, seed, folder, minutes, ttl)
+    _run(_soak, containers, seed, folder, minutes, ttl)
 
 
 async def _scenarios(here: Arena, seed: int, only: str) -> bool:
@@ -49,6 +53,9 @@ async def _scenarios(here: Arena, seed: int, only: str) -> bool:
     table = Table("row", "fault", "measured", "bound", "verdict", title="Faults, each once")
     ok = True
     chosen = [each for each in TABLE if only in each.name]
+    for action in [each for each in chosen if each.missing()]:
+        chosen.remove(action)
+        table.add_row(str(action.row or ""), action.name, "", "", f"left out: {action.missing()}")
     try:
         for ttl in sorted({each.ttl for each in chosen}):
             begin = here.begin if ttl == min(each.ttl for each in chosen) else here.change_ttl
@@ -95,25 +102,42 @@ async def _soak(here: Arena, seed: int, minutes: float, ttl: int) -> bool:
     return True
 
 
-def _run(run: object, seed: int, folder: Path | None, *arguments: object) -> None:
+def _run(run: object, containers: bool, seed: int, folder: Path | None, *arguments: object) -> None:
+    cluster = _cluster(containers)
     seed = seed or secrets.randbelow(10**6) + 1
     folder = folder or Path(tempfile.mkdtemp(prefix="aioelection-faults-"))
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.glob("*.jsonl")):
         raise typer.BadParameter(f"{folder} holds a run already")
     console.print(f"seed {seed}, records in {folder}")
-    ok = asyncio.run(_whole(run, seed, folder, arguments))
+    try:
+        ok = asyncio.run(_whole(run, cluster, seed, folder, arguments))
+    except asyncio.CancelledError:
+        console.print("stopped before it had begun")
+        raise typer.Exit(1) from None
     raise typer.Exit(0 if _judge(folder) and ok else 1)
 
 
-async def _whole(run: object, seed: int, folder: Path, arguments: tuple[object, ...]) -> bool:
+def _cluster(containers: bool) -> ClusterContext:
+    if not containers:
+        return local_cluster()
+    try:
+        back_end = importlib.import_module("faults.cluster.containers")  # only now: a run of processes goes without
+    except ImportError as missing:
+        raise typer.BadParameter(f"containers take the package testcontainers: {missing}") from missing
+    if lacking := back_end.missing():
+        raise typer.BadParameter(lacking)
+    context: ClusterContext = back_end.container_cluster()
+    return context
+
+
+async def _whole(run: object, cluster: ClusterContext, seed: int, folder: Path, arguments: tuple[object, ...]) -> bool:
     """The run, its orderly end however it was stopped, and whether it went well."""
     assert callable(run)
-    async with arena(local_cluster(), folder) as here:
+    _stopped_by_signals(asyncio.current_task())
+    async with arena(cluster, folder) as here:
         running = asyncio.ensure_future(run(here, seed, *arguments))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, running.cancel)
+        _stopped_by_signals(running)
         ok = False
         try:
             ok = await running
@@ -125,6 +149,13 @@ async def _whole(run: object, seed: int, folder: Path, arguments: tuple[object, 
         with contextlib.suppress(Stuck):
             await here.finish()
         return ok
+
+
+def _stopped_by_signals(task: asyncio.Future[Any] | None) -> None:
+    """That one, and none that they stopped before."""
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 def _judge(folder: Path) -> bool:

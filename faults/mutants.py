@@ -164,6 +164,11 @@ MUTANTS = (
         ("tests/test_ending.py",),
     ),
     Mutant(
+        "a hedge that is answered late answers the next renewal",
+        (Edit("_transport/keepalive.py", "        if self._waived[lease_id]:\n", "        if False:\n"),),
+        ("tests/memory/test_late_replies.py",),
+    ),
+    Mutant(
         "a stale acknowledgement is trusted",
         (Edit("_core/ledger.py", "if each.raft_term == raft_term]", "if True]"),),
         (

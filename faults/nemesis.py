@@ -10,6 +10,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Literal
 
+from faults import packets
 from faults.arena import ELECTION_TIMEOUT, Arena
 from faults.proxy import BOTH
 from faults.records import Fault, Measured, Thaw, Won, now
@@ -72,6 +73,8 @@ class Action:
     """In seconds, of the TTL."""
     ttl: int = 2
     foreign: bool = False
+    missing: Callable[[], str] = lambda: ""
+    """What it takes and this machine lacks: then it is left out."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -259,6 +262,11 @@ def swallow_one(scene: Scene, target: str) -> None:
     scene.chance.choice(list(scene.arena.proxies[target].values())).hold(*BOTH)
 
 
+async def drop_packets(scene: Scene, target: str) -> None:
+    async with packets.dropped(link.port for link in scene.arena.proxies[target].values()):
+        await asyncio.sleep(long(scene.ttl))
+
+
 def cut(scene: Scene, target: str) -> None:
     for link in scene.arena.proxies[target].values():
         link.cut()
@@ -384,6 +392,7 @@ TABLE: tuple[Action, ...] = (
     Action("all members unreachable", 15, "network", the_leader, links(refuse, long), "loss", deadline),
     Action("replies lost", 16, "network", the_leader, links(lose_replies, long), "loss", deadline),
     Action("half-open connections", 17, "network", the_leader, links(swallow, long), "loss", deadline),
+    Action("packets dropped", 17, "network", the_leader, drop_packets, "loss", deadline, missing=packets.missing),
     Action("connections cut", 0, "network", the_leader, links(cut, lambda _: 1.0), "no loss"),
     Action("slow network", 18, "network", the_leader, links(slow, lambda ttl: 2.0 * ttl), "no loss"),
     Action("etcd stopped", 19, "etcd", everyone, outage, "return", prolonged),
@@ -405,10 +414,11 @@ TABLE: tuple[Action, ...] = (
 
 def draw(chance: random.Random) -> tuple[Action, ...]:
     """One fault, or two of different domains, so that neither undoes the other."""
-    first = chance.choice(TABLE)
+    possible = [each for each in TABLE if not each.missing()]
+    first = chance.choice(possible)
     if chance.random() < 0.7:
         return (first,)
-    return first, chance.choice([each for each in TABLE if each.domain != first.domain])
+    return first, chance.choice([each for each in possible if each.domain != first.domain])
 
 
 async def strike(arena: Arena, chance: random.Random) -> tuple[Action, ...]:

@@ -25,8 +25,12 @@ class Proxy:
         self.heal()
 
     @property
+    def port(self) -> int:
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
     def near(self) -> str:
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return f"http://127.0.0.1:{self.port}"
 
     def hold(self, *directions: Direction) -> None:
         """Let nothing more through; connections stay open."""

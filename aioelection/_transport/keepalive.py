@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from typing import Protocol
 
 from aioelection._aio.clock import Clock
@@ -216,7 +217,7 @@ class KeepAlivePump:
             self._replied(lane, await stream.receive())
 
     def _replied(self, lane: Lane, reply: KeepAliveReply) -> None:
-        sent = lane.unanswered.pop(reply.lease_id, None)
+        sent = lane.answered(reply.lease_id)
         lease = self._leases.get(reply.lease_id)
         if sent is None or lease is None:
             return  # another lane was faster, or the lease is of no interest any more
@@ -238,7 +239,7 @@ class KeepAlivePump:
         """A lane has answered: older ones are not needed any more, and newer ones need not answer the same."""
         place = self._lanes.index(lane) if lane in self._lanes else 0
         for newer in self._lanes[place + 1 :]:
-            newer.unanswered.pop(lease_id, None)
+            newer.waive(lease_id)
         for older in self._lanes[:place]:
             self._close_lane(older)
         lane.hedged = lane.hedged and bool(lane.unanswered)
@@ -312,11 +313,25 @@ class Lane:
         self.hedged = False
         """Another lane has been asked for what is late on this one, or this one is such."""
         self.task: asyncio.Task[None] | None = None
+        self._waived: Counter[int] = Counter()
+        """How many of each lease's replies are still to come that nobody waits for: they come before any other."""
         self._outbox: asyncio.Queue[int] = asyncio.Queue()
 
     def send(self, lease_id: int, now: float) -> None:
         self.unanswered.setdefault(lease_id, now)
         self._outbox.put_nowait(lease_id)
+
+    def answered(self, lease_id: int) -> float | None:
+        """A reply has come: when what it answers was sent, if that is of interest."""
+        if self._waived[lease_id]:
+            self._waived[lease_id] -= 1
+            return None
+        return self.unanswered.pop(lease_id, None)
+
+    def waive(self, lease_id: int) -> None:
+        """Another lane has answered; the reply that still comes must not be taken for that to the next renewal."""
+        if self.unanswered.pop(lease_id, None) is not None:
+            self._waived[lease_id] += 1
 
     async def write(self, stream: KeepAliveStream) -> None:
         while True:
