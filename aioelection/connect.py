@@ -148,7 +148,7 @@ def _nobody(failures: dict[Endpoint, ElectionError]) -> ElectionError:
 
 
 def _warn_of(status: Status) -> None:
-    """etcd issue 15247: a leader that was frozen can revoke leases that are alive; mostly mended in 3.5.13 and 3.4.31."""
+    """etcd issue 15247: a leader that was frozen can revoke leases that are alive; mostly mended since 3.5.13."""
     match = re.match(r"(\d+)\.(\d+)\.(\d+)", status.version)
     if match is None:
         return
