@@ -39,7 +39,7 @@ def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        return "not installed"
+        return "checkout"
 
 
 class Stuck(Exception):
