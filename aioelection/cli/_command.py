@@ -137,8 +137,9 @@ class Command:
     async def _do_its_work(self) -> None:
         """The guardian is stopped, or slow: kill what is below it, and then the guardian."""
         await self._finish_off(lambda: _guardian.below(self._guardian.pid))
-        self._guardian.kill()
-        self._over()
+        if self._guardian.poll() is None:  # else what it had is below us, which `_listen` is about to find
+            self._guardian.kill()
+            self._over()
 
     async def _finish_off(self, find: Callable[[], list[int]]) -> None:
         while not self._gone.is_set() and (left := find()):

@@ -47,10 +47,12 @@ PR_SET_CHILD_SUBREAPER = 36
 
 LINUX = sys.platform == "linux"
 
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
+
 
 def now() -> float:
     """The time by which the library judges leases; the same in all processes of a machine."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if LINUX else time.monotonic()
+    return time.clock_gettime(_CLOCK) if _CLOCK is not None else time.monotonic()
 
 
 def prctl(option: int, value: int) -> None:

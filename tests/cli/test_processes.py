@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -72,12 +71,28 @@ async def test_without_its_guardian_it_does_the_guardians_work(
     assert await get_leader(client, unique_key) is None
 
 
+async def test_with_both_gone_the_commands_first_process_dies(
+    client: Client, endpoint: str, unique_key: str, diary: Diary, tmp_path: Path
+) -> None:
+    with process(tmp_path, unique_key, endpoint, "--", *diary.command("stubborn")) as leading:
+        await eventually(diary.lines, STARTED)
+        leading.signal(signal.SIGSTOP)
+        os.kill(leading.guardian, signal.SIGKILL)
+        leading.signal(signal.SIGKILL)
+        killed = now()
+        leading.popen.wait()
+        await eventually(lambda: not leading.all())
+    assert diary.last(diary.tokens[0]) < killed + 1
+
+
 async def test_what_a_service_manager_and_a_load_balancer_see(
     client: Client, endpoint: str, unique_key: str, diary: Diary, tmp_path: Path
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.setblocking(False)
+        told: list[str] = []
+        asyncio.get_running_loop().add_reader(manager, lambda: told.extend(manager.recv(4096).decode().splitlines()))
         env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000", "WATCHDOG_PID": ""}
         command = ("--http", "127.0.0.1:0", "--", *diary.command("trap", "signals"))
         with process(tmp_path, unique_key, endpoint, *command, env=env) as leading:
@@ -96,10 +111,11 @@ async def test_what_a_service_manager_and_a_load_balancer_see(
             leading.signal(signal.SIGTERM)
             assert await leading.ended() == 5, "the command's own status"
             lines = leading.errors.read_text().splitlines()
-        told = received(manager)
+        await eventually(lambda: "STOPPING=1" in told)
+        asyncio.get_running_loop().remove_reader(manager)
     assert lines[-2:] == ["aioelection: stopping on SIGTERM", "aioelection: the command has ended with status 5"]
     assert await get_leader(client, unique_key) is None
-    assert told[0] == "READY=1" and told[-1] == "STOPPING=1"
+    assert "READY=1" in told[:3]
     assert f"STATUS=leading, fencing token {diary.tokens[0]}" in told
     assert told.count("WATCHDOG=1") >= 2
 
@@ -130,11 +146,3 @@ async def ask(port: int, path: str) -> tuple[int, dict[str, object]]:
     answer = json.loads(body) if body else {}
     answer.pop("remaining", None)
     return int(head.split()[1]), answer
-
-
-def received(manager: socket.socket) -> list[str]:
-    told = []
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            told += manager.recv(4096).decode().splitlines()
-    return told

@@ -11,7 +11,7 @@ import pytest
 
 from aioelection import Client, InvalidConfiguration, LeaderRecord, get_leader, leader_record, request_resign
 from aioelection.cli._guardian import MARGIN, now
-from aioelection.cli._sidecar import LOSS_GRACE, Job
+from aioelection.cli._sidecar import Job
 from tests.cli.support import Diary, running
 from tests.support import TTL, Proxy, Stranger, eventually
 
@@ -143,7 +143,7 @@ async def test_a_stranger_who_takes_the_key_away(
         at = now()
         assert await one.ended() == 75
     assert "SIGTERM" in diary.who()
-    assert diary.last(diary.tokens[0]) < at + 1 + LOSS_GRACE
+    assert diary.last(diary.tokens[0]) < at + 1.2
     if how == "put":
         assert (await stranger.get(unique_key)).value == b"by hand"
 
