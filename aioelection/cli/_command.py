@@ -24,6 +24,9 @@ _SCRIPT = Path(_guardian.__file__)
 LATE = 0.2
 """Seconds that the guardian may be late with killing before the supervisor does it, and kills the guardian too."""
 
+SILENCE = 2.0
+"""Seconds for which the guardian may leave deadlines unanswered: one that is stopped guards nothing."""
+
 FOREVER = float("inf")
 
 
@@ -37,6 +40,8 @@ class Command:
         self._clock = clock
         self._deadline = FOREVER
         self._kill_at = FOREVER
+        self._unheard_since = FOREVER
+        """When the first deadline was told that has not been answered."""
         self._gone = asyncio.Event()
         self.started = False
         self.pid: int | None = None
@@ -70,6 +75,11 @@ class Command:
             await self._reap_guardian()
 
     @property
+    def guarded(self) -> bool:
+        """Whether the guardian is there, as far as is known."""
+        return not self._listening.done()
+
+    @property
     def running(self) -> bool:
         """Whether anything of it may be at work."""
         return self.started and not self._gone.is_set()
@@ -85,6 +95,8 @@ class Command:
     def move(self, deadline: float) -> None:
         """The term lasts until then."""
         self._deadline = deadline
+        if self.pid is not None:
+            self._unheard_since = min(self._unheard_since, self._clock.now())
         self._tell(deadline=deadline)
 
     def signal(self, number: int) -> None:
@@ -100,7 +112,9 @@ class Command:
         """Until nothing of it is left. Where the guardian is not up to its duty, that is done here."""
         while not await self._clock.wait(self._gone, min(self._clock.now() + 0.1, self._overdue_at)):
             if self._clock.now() >= self._overdue_at:
-                await self._do_its_work()
+                await asyncio.sleep(_guardian.SWEEP)  # what it has said while we were stopped is heard first
+                if self._clock.now() >= self._overdue_at:
+                    await self._do_its_work()
 
     async def destroy(self) -> None:
         """Kill all of it."""
@@ -109,7 +123,7 @@ class Command:
 
     @property
     def _overdue_at(self) -> float:
-        return min(self._kill_at + LATE, self._deadline)
+        return min(self._kill_at + LATE, self._deadline, self._unheard_since + SILENCE)
 
     def _tell(self, **message: Any) -> None:
         if not self._writer.is_closing():
@@ -127,6 +141,8 @@ class Command:
     def _told(self, message: dict[str, Any]) -> None:
         self.overdue = self.overdue or "overdue" in message
         self.pid = message.get("pid", self.pid)
+        if "heard" in message:
+            self._unheard_since = FOREVER
         if "error" in message:
             self.error = OSError(message["errno"], message["error"])
             self._gone.set()
@@ -135,7 +151,7 @@ class Command:
             self._gone.set()
 
     async def _do_its_work(self) -> None:
-        """The guardian is stopped, or slow: kill what is below it, and then the guardian."""
+        """The guardian is stopped, or too slow: kill what is below it, and then the guardian."""
         await self._finish_off(lambda: _guardian.below(self._guardian.pid))
         if self._guardian.poll() is None:  # else what it had is below us, which `_listen` is about to find
             self._guardian.kill()

@@ -11,6 +11,7 @@ one was told: then the supervisor is frozen, blocked, or cut off from etcd. Line
     in   {"signal": N}              for the command's first process
     in   {"stop": N, "kill_at": T}  end all: N first, SIGKILL at T
     out  {"pid": PID} or {"error": TEXT, "errno": N}
+    out  {"heard": T}               the answer to a deadline, once there is a command
     out  {"overdue": T}             the deadline came near: all is being ended
     out  {"exit": CODE}             nothing of the command is left
 
@@ -243,6 +244,8 @@ class Guardian:
         if "deadline" in order:
             self.deadline = order["deadline"]
             os.pwrite(self.deadline_fd, f"{self.deadline - MARGIN:20.3f}\n".encode(), 0)
+            if self.command is not None:
+                self.tell(heard=self.deadline)
         if "run" in order:
             self.warning, self.grace = order["warning"], order["grace"]
             self.run(order["run"], order["env"])

@@ -140,7 +140,9 @@ class Sidecar:
 
     async def _lead(self, term: Term, command: Command) -> None:
         """Run the command for this term. When this returns nothing of it is left, and the key may be given up."""
-        if self._signals:
+        if not command.guarded:
+            log.warning("the guardian has died: nothing is started in this term")
+        if self._signals or not command.guarded:
             return
         self._cause = None
         self.command = command
@@ -214,7 +216,7 @@ class Sidecar:
 
     def _outcome(self, command: Command) -> int:
         if not command.started:
-            return status.of_signal(self._signals[0])
+            return status.of_signal(self._signals[0]) if self._signals else status.TERM_OVER
         if command.error is not None:
             log.error("%s cannot be started: %s", self._job.argv[0], command.error.strerror)
             return status.NOT_FOUND if command.error.errno == errno.ENOENT else status.NOT_EXECUTABLE

@@ -12,7 +12,7 @@ from pathlib import Path
 from aioelection import Client, get_leader, request_resign
 from aioelection.cli._guardian import now
 from tests.cli.support import STARTED, Diary, process, running
-from tests.support import TTL, eventually, throughout
+from tests.support import TTL, eventually
 
 EVERYBODY = {"first", "child", "daemon"}
 
@@ -62,8 +62,11 @@ async def test_without_its_guardian_it_does_the_guardians_work(
         await eventually(lambda: len(diary.tokens) == 2)
         await eventually(lambda: diary.who(diary.tokens[1]) == EVERYBODY)
         os.kill(leading.guardian, signal.SIGSTOP)
-        await request_resign(client, unique_key)
         await eventually(lambda: len(diary.tokens) == 3)
+        await eventually(lambda: diary.who(diary.tokens[2]) == EVERYBODY)
+        os.kill(leading.guardian, signal.SIGSTOP)
+        assert await request_resign(client, unique_key) is not None
+        await eventually(lambda: len(diary.tokens) == 4)
         leading.signal(signal.SIGTERM)
         assert await leading.ended() == 137
         assert not leading.all()
@@ -120,7 +123,7 @@ async def test_what_a_service_manager_and_a_load_balancer_see(
     assert told.count("WATCHDOG=1") >= 2
 
 
-async def test_standing_it_serves_503_and_ends_on_a_signal(
+async def test_standing_it_serves_503_and_starts_nothing_without_a_guardian(
     client: Client, endpoint: str, unique_key: str, diary: Diary, tmp_path: Path
 ) -> None:
     async with running(client, unique_key, ("sleep", "60")) as one:
@@ -129,10 +132,10 @@ async def test_standing_it_serves_503_and_ends_on_a_signal(
             await eventually(lambda: "standing for" in standing.errors.read_text(), STARTED)
             port = int(standing.errors.read_text().partition("HTTP on port ")[2].split()[0])
             assert await ask(port, "/leader") == (503, {"key": unique_key, "leading": False})
-            standing.signal(signal.SIGHUP)  # as nobody else is there to take it
-            assert await standing.ended() == 129
+            os.kill(standing.guardian, signal.SIGKILL)
+            one.sidecar.stop(signal.SIGTERM)
+            assert await standing.ended() == 75
             assert not standing.all()
-        await throughout(0.1, lambda: one.sidecar.leads)
     assert diary.lines() == []
 
 
