@@ -82,7 +82,8 @@ class Sidecar:
         self._asked_to_stop.set()
         self._notifier.tell("STOPPING=1", f"STATUS=stopping on {number.name}")
         if self._standing is not None:
-            self._standing.cancel()
+            if len(self._signals) == 1:
+                self._standing.cancel()
         elif self.command is not None and len(self._signals) > 1:
             self.command.stop(signal.SIGKILL, self._clock.now())
 
