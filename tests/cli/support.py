@@ -131,10 +131,14 @@ class Process:
                     found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
         return found
 
-    @property
-    def guardian(self) -> int:
-        (pid,) = [pid for pid, command in self.all().items() if "_guardian.py" in command]
-        return pid
+    async def guardian(self) -> int:
+        """Its guardian's process number, once there is one."""
+
+        def found() -> list[int]:
+            return [pid for pid, command in self.all().items() if "_guardian.py" in command]
+
+        (pid,) = await eventually(found)
+        return int(pid)
 
 
 @contextlib.contextmanager

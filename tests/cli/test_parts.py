@@ -178,11 +178,12 @@ def test_without_a_command_it_ends_with_its_supervisor(guarded: Guarded) -> None
 
 
 def test_without_its_supervisor_it_ends_the_command_at_once(guarded: Guarded, tmp_path: Path) -> None:
-    guarded.run(f"trap 'touch {tmp_path}/asked' TERM; while :; do sleep 0.01; done", lasts=60)
-    guarded.heard.readline()
+    ready = tmp_path / "ready"
+    guarded.run(f"trap 'exit 3' TERM; touch {ready}; while :; do sleep 0.01; done", lasts=60, grace=30)
+    while not ready.exists():
+        time.sleep(0.01)
     guarded.ours.shutdown(socket.SHUT_WR)
     assert guarded.process.wait(10) == 0
-    assert (tmp_path / "asked").exists()
 
 
 def test_too_late_nothing_is_started(guarded: Guarded, tmp_path: Path) -> None:
@@ -198,7 +199,7 @@ def test_it_ends_the_command_before_the_deadline_unless_told_a_later_one(guarded
     guarded.tell(deadline=began + 0.9)
     guarded.tell(deadline=began + 1.2)
     told = guarded.hear()
-    assert [list(each) for each in told] == [["overdue"], ["exit"]]
+    assert [list(each) for each in told] == [["heard"], ["heard"], ["overdue"], ["exit"]]
     assert told[-1] == {"exit": -signal.SIGKILL}
     assert now() - began > 1.2 - MARGIN
 

@@ -58,13 +58,13 @@ async def test_without_its_guardian_it_does_the_guardians_work(
     command = ("--forever", "--grace", "0.2", "--", *diary.command("stubborn", "child", "daemon"))
     with process(tmp_path, unique_key, endpoint, *command) as leading:
         await eventually(lambda: diary.who() == EVERYBODY, STARTED)
-        os.kill(leading.guardian, signal.SIGKILL)
+        os.kill(await leading.guardian(), signal.SIGKILL)
         await eventually(lambda: len(diary.tokens) == 2)
         await eventually(lambda: diary.who(diary.tokens[1]) == EVERYBODY)
-        os.kill(leading.guardian, signal.SIGSTOP)
+        os.kill(await leading.guardian(), signal.SIGSTOP)
         await eventually(lambda: len(diary.tokens) == 3)
         await eventually(lambda: diary.who(diary.tokens[2]) == EVERYBODY)
-        os.kill(leading.guardian, signal.SIGSTOP)
+        os.kill(await leading.guardian(), signal.SIGSTOP)
         assert await request_resign(client, unique_key) is not None
         await eventually(lambda: len(diary.tokens) == 4)
         leading.signal(signal.SIGTERM)
@@ -80,7 +80,7 @@ async def test_with_both_gone_the_commands_first_process_dies(
     with process(tmp_path, unique_key, endpoint, "--", *diary.command("stubborn")) as leading:
         await eventually(diary.lines, STARTED)
         leading.signal(signal.SIGSTOP)
-        os.kill(leading.guardian, signal.SIGKILL)
+        os.kill(await leading.guardian(), signal.SIGKILL)
         leading.signal(signal.SIGKILL)
         killed = now()
         leading.popen.wait()
@@ -132,7 +132,7 @@ async def test_standing_it_serves_503_and_starts_nothing_without_a_guardian(
             await eventually(lambda: "standing for" in standing.errors.read_text(), STARTED)
             port = int(standing.errors.read_text().partition("HTTP on port ")[2].split()[0])
             assert await ask(port, "/leader") == (503, {"key": unique_key, "leading": False})
-            os.kill(standing.guardian, signal.SIGKILL)
+            os.kill(await standing.guardian(), signal.SIGKILL)
             one.sidecar.stop(signal.SIGTERM)
             assert await standing.ended() == 75
             assert not standing.all()
