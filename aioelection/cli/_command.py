@@ -24,6 +24,9 @@ _SCRIPT = Path(_guardian.__file__)
 LATE = 0.2
 """Seconds that the guardian may be late with killing before the supervisor does it, and kills the guardian too."""
 
+LOOK = 0.05
+"""Seconds between two looks whether the guardian is up to its duty."""
+
 SILENCE = 2.0
 """Seconds for which the guardian may leave deadlines unanswered: one that is stopped guards nothing."""
 
@@ -36,7 +39,7 @@ class Command:
     Left, nothing of either is left.
     """
 
-    def __init__(self, clock: Clock, environment: Mapping[str, str]) -> None:
+    def __init__(self, clock: Clock, argv: Sequence[str], environment: Mapping[str, str]) -> None:
         self._clock = clock
         self._deadline = FOREVER
         self._kill_at = FOREVER
@@ -51,46 +54,43 @@ class Command:
         """Why it could not be started."""
         self.overdue = False
         """The guardian ended it, or did not start it, because the deadline had come near."""
+        self._pending = b""
         self._ours, theirs = socket.socketpair()
+        self._ours.setblocking(False)
         with theirs:
             self._guardian = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_SCRIPT), str(theirs.fileno())],
+                [sys.executable, "-I", "-S", str(_SCRIPT), str(theirs.fileno()), *argv],
                 pass_fds=[theirs.fileno()],
                 env=dict(environment),
                 start_new_session=True,  # what the terminal sends is for the supervisor to pass on
             )
 
     async def __aenter__(self) -> Self:
-        reader, self._writer = await asyncio.open_unix_connection(sock=self._ours)
-        self._listening = asyncio.ensure_future(self._listen(reader))
+        asyncio.get_running_loop().add_reader(self._ours, self._listen)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         with anyio.CancelScope(shield=True):
             if self.running:
                 await self.destroy()
-            self._writer.close()
-            self._listening.cancel()
-            await asyncio.wait([self._listening])
+            self._hang_up()
             await self._reap_guardian()
 
     @property
     def guarded(self) -> bool:
         """Whether the guardian is there, as far as is known."""
-        return not self._listening.done()
+        return self._ours.fileno() >= 0
 
     @property
     def running(self) -> bool:
         """Whether anything of it may be at work."""
         return self.started and not self._gone.is_set()
 
-    def start(
-        self, argv: Sequence[str], environment: Mapping[str, str], *, deadline: float, warning: float, grace: float
-    ) -> None:
+    def start(self, environment: Mapping[str, str], *, deadline: float, warning: float, grace: float) -> None:
         """Start it, to be asked to end ``warning`` seconds before the deadline, and ``grace`` before it is killed."""
         self.started = True
         self._deadline = deadline
-        self._tell(run=list(argv), env=dict(environment), deadline=deadline, warning=warning, grace=grace)
+        self._tell(run=dict(environment), deadline=deadline, warning=warning, grace=grace)
 
     def move(self, deadline: float) -> None:
         """The term lasts until then."""
@@ -110,11 +110,14 @@ class Command:
 
     async def wait(self) -> None:
         """Until nothing of it is left. Where the guardian is not up to its duty, that is done here."""
-        while not await self._clock.wait(self._gone, min(self._clock.now() + 0.1, self._overdue_at)):
-            if self._clock.now() >= self._overdue_at:
+        while not await self._clock.wait(self._gone, min(self._clock.now() + LOOK, self._overdue_at)):
+            if self._must_act():
                 await asyncio.sleep(_guardian.SWEEP)  # what it has said while we were stopped is heard first
-                if self._clock.now() >= self._overdue_at:
+                if self._must_act() and not self._gone.is_set():
                     await self._do_its_work()
+
+    def _must_act(self) -> bool:
+        return not self.guarded or self._clock.now() >= self._overdue_at
 
     async def destroy(self) -> None:
         """Kill all of it."""
@@ -125,18 +128,33 @@ class Command:
     def _overdue_at(self) -> float:
         return min(self._kill_at + LATE, self._deadline, self._unheard_since + SILENCE)
 
-    def _tell(self, **message: Any) -> None:
-        if not self._writer.is_closing():
-            self._writer.write(json.dumps(message).encode() + b"\n")
+    # ------------------------------------------------------------------ the guardian
 
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
-        with contextlib.suppress(ConnectionError):
-            async for line in reader:
-                self._told(json.loads(line))
-        if self.running:  # the guardian is gone, and was not to go
-            await self._finish_off(lambda: _guardian.below(os.getpid()))
-            _reap_orphans()
-            self._over()
+    def _tell(self, **message: Any) -> None:
+        """What it does not take, since it is gone or has stopped, is lost: that is noticed by what it does not say.
+
+        No stream of asyncio's: a write that fails would take what has not been read yet with it, such as the exit.
+        """
+        with contextlib.suppress(OSError):
+            self._ours.send(json.dumps(message).encode() + b"\n")
+
+    def _listen(self) -> None:
+        try:
+            data = self._ours.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            self._told(json.loads(line))
+        if not data:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self.guarded:
+            asyncio.get_running_loop().remove_reader(self._ours)
+            self._ours.close()
 
     def _told(self, message: dict[str, Any]) -> None:
         self.overdue = self.overdue or "overdue" in message
@@ -151,11 +169,14 @@ class Command:
             self._gone.set()
 
     async def _do_its_work(self) -> None:
-        """The guardian is stopped, or too slow: kill what is below it, and then the guardian."""
+        """Kill what is below the guardian, which is stopped or too slow, and then it; or what it has left to us."""
         await self._finish_off(lambda: _guardian.below(self._guardian.pid))
-        if self._guardian.poll() is None:  # else what it had is below us, which `_listen` is about to find
+        if self._guardian.poll() is None:
             self._guardian.kill()
-            self._over()
+        else:
+            await self._finish_off(lambda: _guardian.below(os.getpid()))
+            _reap_orphans()
+        self._over()
 
     async def _finish_off(self, find: Callable[[], list[int]]) -> None:
         while not self._gone.is_set() and (left := find()):
@@ -163,6 +184,8 @@ class Command:
             await asyncio.sleep(_guardian.SWEEP)
 
     def _over(self) -> None:
+        if self._gone.is_set():
+            return
         self.code = -signal.SIGKILL if self.code is None else self.code
         self._gone.set()
 

@@ -1,12 +1,12 @@
 """The guardian: a small process between `aioelection run` and its command, so that nothing outlives the lease.
 
-    python -I -S _guardian.py FD
+    python -I -S _guardian.py FD COMMAND...
 
 FD is a socket to the supervisor, which tells each new deadline. The guardian starts the command in a session of its
 own, and ends all of it when it is told to, when the supervisor is gone, or when the deadline comes near and no later
 one was told: then the supervisor is frozen, blocked, or cut off from etcd. Lines of JSON, instants on `now()`:
 
-    in   {"run": [ARGV], "env": {}, "deadline": T, "warning": S, "grace": S}
+    in   {"run": {}, "deadline": T, "warning": S, "grace": S}   start it, with that added to its environment
     in   {"deadline": T}
     in   {"signal": N}              for the command's first process
     in   {"stop": N, "kill_at": T}  end all: N first, SIGKILL at T
@@ -154,8 +154,9 @@ class Command:
 class Guardian:
     """Serves one supervisor, and one command."""
 
-    def __init__(self, supervisor: socket.socket) -> None:
+    def __init__(self, supervisor: socket.socket, argv: list[str]) -> None:
         self.supervisor: socket.socket | None = supervisor
+        self.argv = argv
         self.pending = b""
         self.command: Command | None = None
         self.deadline = float("-inf")
@@ -248,20 +249,20 @@ class Guardian:
                 self.tell(heard=self.deadline)
         if "run" in order:
             self.warning, self.grace = order["warning"], order["grace"]
-            self.run(order["run"], order["env"])
+            self.run(order["run"])
         if "signal" in order and self.command is not None:
             self.command.signal_first(order["signal"])
         if "stop" in order:
             self.stop(order["stop"], order["kill_at"])
 
-    def run(self, argv: list[str], env: dict[str, str]) -> None:
+    def run(self, env: dict[str, str]) -> None:
         if now() >= self.kill_at - self.warning:  # we were frozen, or the supervisor was
             self.tell(overdue=self.deadline)
             self.tell(exit=None)
             sys.exit()
         os.environ.update(env, AIOELECTION_DEADLINE_FD=str(self.deadline_fd))
         try:
-            self.command = Command(argv, self.deadline_fd)
+            self.command = Command(self.argv, self.deadline_fd)
         except OSError as error:
             self.tell(error=error.strerror, errno=error.errno)
             sys.exit()
@@ -299,7 +300,7 @@ def main() -> None:
     supervisor = socket.socket(fileno=int(sys.argv[1]))
     supervisor.set_inheritable(False)
     adopt_orphans()
-    Guardian(supervisor).serve()
+    Guardian(supervisor, sys.argv[2:]).serve()
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ class Sidecar:
 
     async def _once(self) -> int:
         environment = {name: value for name, value in self._job.environment.items() if name not in VARIABLES}
-        async with Command(self._clock, environment) as command:
+        async with Command(self._clock, self._job.argv, environment) as command:
             if self._signals:
                 return status.of_signal(self._signals[0])
             self._standing = asyncio.current_task()
@@ -149,7 +149,6 @@ class Sidecar:
         self.command = command
         try:
             command.start(
-                self._job.argv,
                 {"AIOELECTION_KEY": os.fsdecode(term.leader_key), "AIOELECTION_FENCING_TOKEN": str(term.fencing_token)},
                 deadline=self._deadline(term),
                 warning=self._job.warning,

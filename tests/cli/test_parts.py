@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from aioelection._aio.clock import Clock
 from aioelection.cli import _guardian
 from aioelection.cli._app import app
+from aioelection.cli._command import Command
 from aioelection.cli._guardian import MARGIN, now
 from aioelection.cli._http import Answer, serving
 from aioelection.cli._options import Connection
@@ -141,59 +143,71 @@ def test_without_systemd_nobody_is_told() -> None:
 
 
 class Guarded:
-    """A guardian, and its supervisor's end."""
+    """A guardian of a shell's script, and its supervisor's end."""
 
-    def __init__(self) -> None:
+    def __init__(self, script: str) -> None:
         self.ours, theirs = socket.socketpair()
         self.ours.settimeout(10)
         with theirs:
-            command = [sys.executable, "-I", "-S", _guardian.__file__, str(theirs.fileno())]
+            command = [sys.executable, "-I", "-S", _guardian.__file__, str(theirs.fileno()), "sh", "-c", script]
             self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
         self.heard = self.ours.makefile("rb")
 
     def tell(self, **message: Any) -> None:
         self.ours.sendall(json.dumps(message).encode() + b"\n")
 
-    def run(self, script: str, *, lasts: float, warning: float = 0.1, grace: float = 0.1) -> None:
-        argv = ["sh", "-c", script]
-        self.tell(run=argv, env={}, deadline=now() + lasts, warning=warning, grace=grace)
+    def run(self, *, lasts: float, warning: float = 0.1, grace: float = 0.1) -> None:
+        self.tell(run={}, deadline=now() + lasts, warning=warning, grace=grace)
 
     def hear(self) -> list[dict[str, Any]]:
         """All that it says until it ends."""
         return [json.loads(line) for line in self.heard]
 
 
+Guard = Callable[[str], Guarded]
+
+
 @pytest.fixture
-def guarded() -> Iterator[Guarded]:
-    guarded = Guarded()
-    yield guarded
-    guarded.heard.close()
-    guarded.ours.close()
-    assert guarded.process.wait(10) == 0
+def guard() -> Iterator[Guard]:
+    made: list[Guarded] = []
+
+    def start(script: str) -> Guarded:
+        made.append(Guarded(script))
+        return made[-1]
+
+    yield start
+    for guarded in made:
+        guarded.heard.close()
+        guarded.ours.close()
+        assert guarded.process.wait(10) == 0
 
 
-def test_without_a_command_it_ends_with_its_supervisor(guarded: Guarded) -> None:
+def test_without_a_command_it_ends_with_its_supervisor(guard: Guard) -> None:
+    guarded = guard("true")
     guarded.ours.shutdown(socket.SHUT_WR)
     assert guarded.hear() == []
 
 
-def test_without_its_supervisor_it_ends_the_command_at_once(guarded: Guarded, tmp_path: Path) -> None:
+def test_without_its_supervisor_it_ends_the_command_at_once(guard: Guard, tmp_path: Path) -> None:
     ready = tmp_path / "ready"
-    guarded.run(f"trap 'exit 3' TERM; touch {ready}; while :; do sleep 0.01; done", lasts=60, grace=30)
+    guarded = guard(f"trap 'exit 3' TERM; touch {ready}; while :; do sleep 0.01; done")
+    guarded.run(lasts=60, grace=30)
     while not ready.exists():
         time.sleep(0.01)
     guarded.ours.shutdown(socket.SHUT_WR)
     assert guarded.process.wait(10) == 0
 
 
-def test_too_late_nothing_is_started(guarded: Guarded, tmp_path: Path) -> None:
-    guarded.run(f"touch {tmp_path}/started", lasts=0.15)
+def test_too_late_nothing_is_started(guard: Guard, tmp_path: Path) -> None:
+    guarded = guard(f"touch {tmp_path}/started")
+    guarded.run(lasts=0.15)
     assert [list(each) for each in guarded.hear()] == [["overdue"], ["exit"]]
     assert not (tmp_path / "started").exists()
 
 
-def test_it_ends_the_command_before_the_deadline_unless_told_a_later_one(guarded: Guarded) -> None:
-    guarded.run("trap '' TERM; while :; do sleep 0.01; done", lasts=60)
+def test_it_ends_the_command_before_the_deadline_unless_told_a_later_one(guard: Guard) -> None:
+    guarded = guard("trap '' TERM; while :; do sleep 0.01; done")
+    guarded.run(lasts=60)
     assert "pid" in json.loads(guarded.heard.readline())
     began = now()
     guarded.tell(deadline=began + 0.9)
@@ -204,8 +218,9 @@ def test_it_ends_the_command_before_the_deadline_unless_told_a_later_one(guarded
     assert now() - began > 1.2 - MARGIN
 
 
-def test_what_was_stopped_by_a_signal_is_ended_too(guarded: Guarded) -> None:
-    guarded.run("trap 'exit 3' TERM; kill -STOP $$; exit 4", lasts=60, grace=30)
+def test_what_was_stopped_by_a_signal_is_ended_too(guard: Guard) -> None:
+    guarded = guard("trap 'exit 3' TERM; kill -STOP $$; exit 4")
+    guarded.run(lasts=60, grace=30)
     pid = json.loads(guarded.heard.readline())["pid"]
     while Path(f"/proc/{pid}/stat").read_text().split()[2] != "T":
         time.sleep(0.01)
@@ -213,20 +228,32 @@ def test_what_was_stopped_by_a_signal_is_ended_too(guarded: Guarded) -> None:
     assert guarded.hear() == [{"exit": 3}]
 
 
-def test_signals_do_not_end_it_while_it_has_a_command(guarded: Guarded) -> None:
-    guarded.run("sleep 0.3; exit 6", lasts=60)
+def test_signals_do_not_end_it_while_it_has_a_command(guard: Guard) -> None:
+    guarded = guard("sleep 0.3; exit 6")
+    guarded.run(lasts=60)
     guarded.heard.readline()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         guarded.process.send_signal(number)
     assert guarded.hear() == [{"exit": 6}]
 
 
-def test_the_command_has_the_signals_as_we_have_them(guarded: Guarded, tmp_path: Path) -> None:
+def test_the_command_has_the_signals_as_we_have_them(guard: Guard, tmp_path: Path) -> None:
     ignored = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("SigIgn")]
-    guarded.run(f"exec cat /proc/self/status >{tmp_path}/status", lasts=60)
+    guarded = guard(f"exec cat /proc/self/status >{tmp_path}/status")
+    guarded.run(lasts=60)
     guarded.hear()
     found = (tmp_path / "status").read_text()
     (mask,) = [int(line.split()[1], 16) for line in found.splitlines() if line.startswith("SigIgn")]
     ours = int(ignored[0].split()[1], 16)
     assert not mask & ~ours, "what we heed is not ignored there"
     assert "SigBlk:\t0000000000000000" in found
+
+
+async def test_what_the_guardian_said_last_is_heard_though_it_hears_no_more() -> None:
+    async with Command(Clock(), ("sh", "-c", "exit 3"), os.environ) as command:
+        command.start({}, deadline=now() + 60, warning=1, grace=1)
+        os.waitid(os.P_PID, command._guardian.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 (nothing is read meanwhile)
+        for _ in range(3):
+            command.move(now() + 60)
+        await asyncio.wait_for(command.wait(), 10)
+        assert command.code == 3
