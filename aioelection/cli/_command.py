@@ -174,8 +174,11 @@ class Command:
         if self._guardian.poll() is None:
             self._guardian.kill()
         else:
-            await self._finish_off(lambda: _guardian.below(os.getpid()))
-            _reap_orphans()
+            while self.guarded:  # until all that it has said is heard: it may have done its work
+                self._listen()
+            if not self._gone.is_set():
+                await self._finish_off(lambda: _guardian.below(os.getpid()))
+                _reap_orphans()
         self._over()
 
     async def _finish_off(self, find: Callable[[], list[int]]) -> None:

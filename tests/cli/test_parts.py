@@ -257,3 +257,21 @@ async def test_what_the_guardian_said_last_is_heard_though_it_hears_no_more() ->
             command.move(now() + 60)
         await asyncio.wait_for(command.wait(), 10)
         assert command.code == 3
+
+
+async def test_a_guardian_that_has_done_its_work_in_time_is_heard_before_that_is_done_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Command(Clock(), ("sh", "-c", "exit 3"), os.environ) as command:
+        command.start({}, deadline=now() + 60, warning=1, grace=1)
+        os.waitid(os.P_PID, command._guardian.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 (nothing is read meanwhile)
+        swept: list[int] = []
+
+        def sweep(ancestor: int) -> list[int]:
+            swept.append(ancestor)
+            return []
+
+        monkeypatch.setattr(_guardian, "below", sweep)
+        await command._do_its_work()
+        assert command.code == 3
+        assert os.getpid() not in swept
