@@ -31,7 +31,7 @@ def leave(number: int, frame: object) -> None:
 def work(who: str) -> None:
     while True:
         tell(who)
-        time.sleep(0.005)
+        time.sleep(0.015)
 
 
 if "stubborn" in words:
