@@ -10,7 +10,7 @@ Connect, stand, and lead while elected::
 
 from aioelection._core.machine import State
 from aioelection._core.ops import DeleteResult, GetResult, KeyValue, PutResult, TxnResult
-from aioelection._proto import Member
+from aioelection._proto import LeaderRecord, Member
 from aioelection._shell.follow import WatchEnd
 from aioelection.campaign import Campaign
 from aioelection.client import Client
@@ -35,6 +35,8 @@ from aioelection.leader import Leader, get_leader
 from aioelection.leadership import Leadership
 from aioelection.lease import Lease
 from aioelection.observe import Observer, observe
+from aioelection.record import decode_leader_value, leader_record
+from aioelection.resignation import request_resign
 from aioelection.statistics import EndpointStatistics, Statistics
 from aioelection.term import Term
 from aioelection.tls import TLS
@@ -56,6 +58,7 @@ __all__ = [
     "InvalidState",
     "KeyValue",
     "Leader",
+    "LeaderRecord",
     "LeaderTxn",
     "Leadership",
     "LeadershipLost",
@@ -80,6 +83,9 @@ __all__ = [
     "WatchEnd",
     "Watchdog",
     "connect",
+    "decode_leader_value",
     "get_leader",
+    "leader_record",
     "observe",
+    "request_resign",
 ]

@@ -25,7 +25,7 @@ from aioelection.errors import (
 )
 from aioelection.lease import Lease
 from aioelection.observe import Observer, observe
-from aioelection.run import Limiter, run_for_ever
+from aioelection.run import Limiter, heeding_requests, run_for_ever
 from aioelection.term import Term
 from aioelection.transitions import Transitions
 from aioelection.txn import LeaderTxn
@@ -222,6 +222,7 @@ class Leadership:
         lease: Lease | None = None,
         health: Health | None = None,
         limit: int | None = None,
+        heed_resign: bool = False,
     ) -> NoReturn:
         """Lead whenever possible, for ever: campaign, run ``serve(term)``, and campaign again.
 
@@ -241,8 +242,11 @@ class Leadership:
                 ill while another leads is found out when it has won.
             limit: after more wins than this in five minutes it stands back, with a warning in the log, until another
                 leads, or for five minutes. It counts by ``add_campaign_times``. ``None``: without limit.
+            heed_resign: resign, and stand again after a moment, when ``request_resign`` asks for it.
         """
         checks.coroutine_function(serve, "serve")
+        if not isinstance(heed_resign, bool):
+            raise InvalidConfiguration(f"heed_resign must be True or False, not {heed_resign!r}")
         limiter = Limiter(self, self._hub.clock, checks.limit(limit))
         interval = renewal_interval(checks.lease_timeout(lease_timeout))
 
@@ -257,7 +261,8 @@ class Leadership:
             return standing
 
         campaign()  # its arguments are checked before anything is waited for
-        await run_for_ever(ready, campaign, serve, self._hub.clock, limiter)
+        serving = heeding_requests(serve, self) if heed_resign else serve
+        await run_for_ever(ready, campaign, serving, self._hub.clock, limiter)
 
     async def proclaim(self, leader_data: Any) -> None:
         """Change the value of the leader key within the term, for observers to see; the term and its token stay.

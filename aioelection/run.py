@@ -15,6 +15,7 @@ from aioelection._core.campaign_times import WINDOW
 from aioelection._shell.report import fields
 from aioelection.campaign import Campaign
 from aioelection.errors import InvalidConfiguration, LeadershipLost
+from aioelection.resignation import heed
 from aioelection.term import Term
 
 if TYPE_CHECKING:
@@ -23,6 +24,19 @@ if TYPE_CHECKING:
 Serve = Callable[[Term], Awaitable[object]]
 
 log = logging.getLogger("aioelection")
+
+
+def heeding_requests(serve: Serve, leadership: Leadership) -> Serve:
+    """The same, but resigned when somebody asks for it while it serves."""
+
+    async def serve_until_asked(term: Term) -> None:
+        heeding = leadership.client.hub.spawn(heed(leadership, term))
+        try:
+            await _awaitable(serve, serve(term))
+        finally:
+            heeding.cancel()  # one that resigns at this moment has ended the term already: what is left is the release
+
+    return serve_until_asked
 
 
 async def run_for_ever(

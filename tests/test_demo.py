@@ -19,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aioelection import Unavailable, cli
-from aioelection.cli import _app
+from aioelection.cli import _app, _demo
 from aioelection.cli._checks import Check
 
 ROOT = Path(__file__).parent.parent
@@ -128,7 +128,7 @@ def outcome(monkeypatch: pytest.MonkeyPatch) -> Any:
                 raise checks
             return checks
 
-        monkeypatch.setattr(_app, "demo", demo)
+        monkeypatch.setattr(_demo, "demo", demo)
         return CliRunner().invoke(_app.app, ["demo"])
 
     return run

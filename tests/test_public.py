@@ -27,9 +27,12 @@ from aioelection import (
     Transitions,
     Watchdog,
     connect,
+    decode_leader_value,
     errors,
     get_leader,
+    leader_record,
     observe,
+    request_resign,
 )
 from tests.etcd import EtcdFactory
 from tests.support import beside, freeze, soon
@@ -47,6 +50,7 @@ NAMES = {
     "InvalidState",
     "KeyValue",
     "Leader",
+    "LeaderRecord",
     "LeaderTxn",
     "Leadership",
     "LeadershipLost",
@@ -72,8 +76,11 @@ NAMES = {
     "WatchEnd",
     "Watchdog",
     "connect",
+    "decode_leader_value",
     "get_leader",
+    "leader_record",
     "observe",
+    "request_resign",
 }
 """To be changed with a line in the changelog."""
 
@@ -82,6 +89,9 @@ SIGNATURES: dict[Callable[..., Any], list[str]] = {
     get_leader: ["client", "leader_key", "message_type"],
     observe: ["client", "leader_key", "message_type"],
     Client.from_aetcd: ["client", "*hooks"],
+    request_resign: ["client", "leader_key", "*fencing_token"],
+    leader_record: ["identity", "*version", "*metadata"],
+    decode_leader_value: ["value"],
     Client.aclose: ["self"],
     Lease: ["client", "purpose"],
     Lease.grant: ["self", "lease_timeout"],
@@ -93,7 +103,17 @@ SIGNATURES: dict[Callable[..., Any], list[str]] = {
     Leadership.campaign: ["self", "lease_timeout", "leader_data", "cmps", "*wait", "*on_loss", "*lease", "*health"],
     Leadership.check: ["self"],
     Leadership.keep: ["self"],
-    Leadership.run: ["self", "serve", "lease_timeout", "leader_data", "cmps", "*lease", "*health", "*limit"],
+    Leadership.run: [
+        "self",
+        "serve",
+        "lease_timeout",
+        "leader_data",
+        "cmps",
+        "*lease",
+        "*health",
+        "*limit",
+        "*heed_resign",
+    ],
     Leadership.proclaim: ["self", "leader_data"],
     Leadership.leader_txn: ["self", "cmps"],
     Leadership.resign: ["self"],
@@ -124,7 +144,7 @@ SIGNATURES: dict[Callable[..., Any], list[str]] = {
 def test_the_names_are_these() -> None:
     assert set(aioelection.__all__) == NAMES
     assert sorted(aioelection.__all__) == sorted(set(aioelection.__all__))
-    assert all(getattr(aioelection, name).__doc__ for name in NAMES - {"Member"})
+    assert all(getattr(aioelection, name).__doc__ for name in NAMES - {"LeaderRecord", "Member"})
 
 
 def test_the_errors_are_one_tree() -> None:
