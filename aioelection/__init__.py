@@ -27,6 +27,7 @@ from aioelection.errors import (
     OutcomeUnknown,
     PermissionDenied,
     StaleToken,
+    TokenWentBack,
     Unauthenticated,
     Unavailable,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "State",
     "Statistics",
     "Term",
+    "TokenWentBack",
     "Transition",
     "Transitions",
     "TxnResult",

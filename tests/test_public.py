@@ -60,6 +60,7 @@ NAMES = {
     "PermissionDenied",
     "PutResult",
     "StaleToken",
+    "TokenWentBack",
     "State",
     "Statistics",
     "TLS",
