@@ -72,7 +72,7 @@ async def test_row_41_restored_from_an_older_backup(
                 async with beside(follow()), beside(candidacy.run(serve, 2, b"b")) as standing:
                     await eventually(lambda: told == [token] and is_in(candidacy, State.FOLLOWING))
                     await restore()
-                    with measure.within(2, "lost"):
+                    with measure.within(1, "lost"):
                         await soon(term.lost.wait(), 10)
                     assert term.loss_reason is LossReason.DELETED and not lease.is_expired()
                     with pytest.raises(TokenWentBack) as caught:
