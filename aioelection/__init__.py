@@ -27,6 +27,7 @@ from aioelection.errors import (
     OutcomeUnknown,
     PermissionDenied,
     StaleToken,
+    TokenWentBack,
     Unauthenticated,
     Unavailable,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "State",
     "Statistics",
     "Term",
+    "TokenWentBack",
     "Transition",
     "Transitions",
     "TxnResult",

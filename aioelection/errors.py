@@ -24,6 +24,7 @@ __all__ = [
     "OutcomeUnknown",
     "PermissionDenied",
     "StaleToken",
+    "TokenWentBack",
     "Unauthenticated",
     "Unavailable",
 ]
@@ -109,6 +110,24 @@ class StaleToken(ElectionError):
         super().__init__(f"fencing token {token} is stale: {highest} was seen")
         self.token = token
         self.highest = highest
+
+
+class TokenWentBack(ElectionError):
+    """A campaign was won with a fencing token that is not above one seen before; the key was given up again.
+
+    Within one history of etcd tokens only rise. So etcd was restored from an older backup, or another cluster took its
+    place, and fences that have seen ``highest`` would refuse ``token``. Standing again does not help until its
+    revisions are past that; a new ``Leadership`` knows nothing of it.
+    """
+
+    def __init__(self, token: int, highest: int, leader_key: bytes = b"") -> None:
+        super().__init__(
+            f"the fencing token of {leader_key!r} went back from {highest} to {token}:"
+            " etcd was restored from an older backup, or replaced by another cluster"
+        )
+        self.token = token
+        self.highest = highest
+        self.leader_key = leader_key
 
 
 class Unavailable(ElectionError, ConnectionError):

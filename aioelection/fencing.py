@@ -14,7 +14,8 @@ class FenceGuard:
     A token is a term's ``fencing_token``: the create revision of its leader key, a whole number from 1, which rises
     strictly with the terms of one key in one etcd cluster. Tokens of different keys or clusters do not compare: keep a
     guard for each resource, and let one key's leaders write to it. After etcd was restored from an older backup its
-    revisions, and so the tokens, go back; every new leader is refused then until ``highest`` is lowered on purpose.
+    revisions, and so the tokens, go back (who has seen it raises ``TokenWentBack``); every new leader is refused then
+    until ``highest`` is lowered on purpose.
 
     It lives in the memory of one process, and a restart forgets it: store ``highest`` together with the data and start
     from there, or let the data's own transaction compare the token, which needs no guard. All methods may be called

@@ -157,6 +157,7 @@ class Leadership:
             Unavailable: only with ``wait=False``: etcd did not answer.
             LeaseExpired: the shared lease is not granted, or has expired.
             PermissionDenied, Unauthenticated: etcd refused it.
+            TokenWentBack: etcd was restored from an older backup; the key was given up again.
             LeadershipLost: on leaving ``async with``: the term was lost, or given up from another task.
 
         Cancelled while it waits, it leaves no lease and no key a second later, or none beyond expiry if etcd is out of
@@ -229,8 +230,8 @@ class Leadership:
         ``serve`` is cancelled when the term is lost, and has ended before the key is given up. When it returns, the
         leadership is resigned and, after a moment, stood for again. When it raises, the leadership is resigned and the
         exception leaves ``run``. Otherwise ``run`` ends only by cancellation, or with ``InvalidState`` when the client
-        is closed, with ``LeaseExpired`` when the shared lease is lost, or when etcd refuses it (``PermissionDenied``,
-        ``Unauthenticated``).
+        is closed, with ``LeaseExpired`` when the shared lease is lost, when etcd refuses it (``PermissionDenied``,
+        ``Unauthenticated``), or when it was restored from an older backup (``TokenWentBack``).
 
         Args:
             serve: the work, called with the term: an async function.

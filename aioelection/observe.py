@@ -20,7 +20,8 @@ from aioelection.leader import Leader, check_message_type, warn_if_unleased
 class Observer:
     """An async iterator of who leads: a ``Leader``, or ``None`` while nobody does; made by ``observe``.
 
-    It begins with the present leader, gives the latest whenever it is asked, and may skip terms, but never goes back.
+    It begins with the present leader, gives the latest whenever it is asked, and may skip terms, but never goes back,
+    unless etcd itself was restored from an older backup: then it tells the present leader again.
     It rides out outages without a word: ask ``stale_for`` how fresh it is. It ends when the client closes, and raises
     only when etcd refuses it. ``aclose`` ends it early; a cancelled wait can be taken up again.
     """

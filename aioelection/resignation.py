@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aioelection._core import checks
 from aioelection._core.ops import Put, Txn, still
 from aioelection._shell.hub import REQUEST_TIMEOUT
+from aioelection._shell.report import fields_of
 from aioelection.client import AnyClient, Client, as_client
 from aioelection.errors import ElectionError, InvalidState
 from aioelection.leader import Leader, get_leader
@@ -71,7 +72,7 @@ async def resign_requested(client: Client, term: Term) -> None:
     wanted = str(term.fencing_token).encode()
     async for request in observe(client, resign_key(term.leader_key)):
         if request is not None and request.value == wanted:
-            log.info("%r: asked to resign", term)
+            log.info("%r: asked to resign", term, extra=fields_of(term))
             return
 
 
@@ -82,4 +83,4 @@ async def heed(leadership: Leadership, term: Term) -> None:
         if leadership.term is term:
             await leadership.resign()
     except ElectionError as error:
-        log.warning("%r: requests to resign are not heeded: %s", term, error)
+        log.warning("%r: requests to resign are not heeded: %s", term, error, extra=fields_of(term))

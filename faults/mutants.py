@@ -345,6 +345,27 @@ MUTANTS = (
         ("tests/memory/test_watching.py",),
     ),
     Mutant(
+        "a token that went back is led with",
+        (Edit("_shell/candidate.py", "        if token > self._seat.highest_token:\n", "        if True:\n"),),
+        ("tests/memory/test_restore.py",),
+    ),
+    Mutant(
+        "a watch does not go back with an etcd that was restored",
+        (
+            Edit(
+                "_transport/watch.py",
+                "        self.cursor.rewind(revision)\n",
+                "        self.cursor.restart(revision)\n",
+            ),
+        ),
+        ("tests/memory/test_restore.py",),
+    ),
+    Mutant(
+        "a member that lags is taken for an etcd that was restored",
+        (Edit("_transport/watch.py", "if revision + 1 >= next_revision:", "if False:"),),
+        ("tests/memory/test_restore.py",),
+    ),
+    Mutant(
         "a fence lets older tokens pass",
         (Edit("fencing.py", "            if token < self._highest:\n", "            if False:\n"),),
         ("tests/test_fencing.py",),

@@ -64,6 +64,7 @@ NAMES = {
     "PermissionDenied",
     "PutResult",
     "StaleToken",
+    "TokenWentBack",
     "State",
     "Statistics",
     "TLS",

@@ -57,9 +57,17 @@ class Cursor:
             self.next_revision = fresh[-1].kv.mod_revision + 1
         return fresh
 
+    def is_ahead_of(self, revision: int) -> bool:
+        """Whether more was seen than had happened by then: who answers with that revision lags, or etcd went back."""
+        return revision + 1 < self.next_revision
+
     def restart(self, revision: int) -> None:
         """After a compaction the key was read at ``revision``: what comes after that counts."""
-        self.next_revision = max(self.next_revision, revision + 1)
+        self.rewind(max(self.next_revision - 1, revision))
+
+    def rewind(self, revision: int) -> None:
+        """Go on from there, though it may be less than was seen."""
+        self.next_revision = revision + 1
         self._asked = False
 
     def __repr__(self) -> str:
@@ -70,6 +78,8 @@ class Verdict(enum.Enum):
     """What a reply means for the cursor that it belongs to."""
 
     CREATED = "created"
+    BEHIND = "behind"
+    """Created, by a member that does not know of all that was seen."""
     EVENTS = "events"
     COMPACTED = "compacted"
     REFUSED = "refused"
@@ -130,7 +140,7 @@ class CursorBoard:
         if dropped:
             return reply.watch_id
         self._by_id[reply.watch_id] = cursor
-        return Finding(Verdict.CREATED, cursor)
+        return Finding(Verdict.BEHIND if cursor.is_ahead_of(reply.revision) else Verdict.CREATED, cursor)
 
     @staticmethod
     def _ended(cursor: Cursor, reply: WatchReply) -> Finding:

@@ -16,7 +16,11 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Reread:
-    """Events were compacted away before they could be told; this is the key as it was at ``revision``."""
+    """The key as it was at ``revision``, where events cannot tell.
+
+    They were compacted away before they could be told, or etcd was restored from an older backup: only then is
+    ``revision`` less than what was told before.
+    """
 
     kv: KeyValue | None
     revision: int

@@ -43,6 +43,7 @@ from aioelection.errors import (
     LeaseExpired,
     LossReason,
     OutcomeUnknown,
+    TokenWentBack,
     Unavailable,
 )
 from aioelection.leader import Leader, warn_if_unleased
@@ -146,6 +147,7 @@ class Candidate:
     def _won(self, token: int) -> Tenure:
         tenure = Tenure(self._seat, self._face, owns_lease=self._owns_lease, token=token, value=self._value)
         self._seat.tenure = tenure
+        self._seat.highest_token = token
         self._seat.move(Event.WON, term=tenure.term)
         log.info("%r: leading", tenure.term, extra=fields_of(tenure.term))
         tenure.report.won(self._lease.deadline.ttl)
@@ -257,7 +259,10 @@ class Candidate:
         return outcome if isinstance(outcome, Won) else None
 
     async def _judge(self, kv: KeyValue | None, revision: int) -> Won | Beaten:
-        if kv is None or kv.lease_id != self._lease.id:
+        if kv is None:
+            return Beaten(None, revision)
+        if kv.lease_id != self._lease.id:
+            self._seat.highest_token = max(self._seat.highest_token, kv.create_revision)
             return Beaten(kv, revision)
         if not self._swept:
             return self._believed(Won(kv.create_revision))
@@ -265,12 +270,23 @@ class Candidate:
         raise Unavailable("an abandoned key of ours was in the way")
 
     def _believed(self, won: Won) -> Won:
-        """A key whose lease is no longer believed, or whose client was closed, is no win."""
+        """A key whose lease is no longer believed, whose client was closed or whose token went back is no win."""
         if self._hub.closed:
             raise InvalidState("the client was closed")
         if self._lease.is_expired():
             raise Unavailable("the lease expired while the campaign's transaction was under way")
+        self._check_token(won.token)
         return won
+
+    def _check_token(self, token: int) -> None:
+        """Lead with no token that a fence may refuse."""
+        if token > self._seat.highest_token:
+            return
+        if not self._owns_lease:
+            self._lease.sweep(self.key)
+        error = TokenWentBack(token, self._seat.highest_token, self.key)
+        log.error("campaign given up: %s", error, extra=fields(self.key, self._seat.purpose))
+        raise error
 
     async def _delete(self, token: int, lease_id: int) -> None:
         await self._hub.pool.txn(Txn(still(self.key, token, lease_id), (Delete(self.key),)), timeout=REQUEST_TIMEOUT)

@@ -16,7 +16,7 @@ class WatchEnd(enum.Enum):
     """Why ``Leadership.watch`` returned."""
 
     GONE = "gone"
-    """The watched leader's key was deleted, or has passed to a later term."""
+    """The watched leader's key was deleted, or has passed to a later term, or etcd was restored from before it."""
     OVERWRITTEN = "overwritten"
     """Somebody wrote the key under another lease, and ``set_primary_watch`` was on."""
     UNREACHABLE = "unreachable"
@@ -73,8 +73,8 @@ class LeaderWatch:
                         return WatchEnd.CLOSED
                     case Changed(event):
                         end = self._changed(event)
-                    case Reread(kv, _):
-                        end = self._reread(kv)
+                    case Reread(kv, revision):
+                        end = self._reread(kv, revision)
                 if end is not None:
                     return end
 
@@ -84,8 +84,9 @@ class LeaderWatch:
             return None
         return WatchEnd.GONE if event.deleted else self._overwritten(event.kv)
 
-    def _reread(self, kv: KeyValue | None) -> WatchEnd | None:
-        if kv is None or kv.create_revision > self._revision:
+    def _reread(self, kv: KeyValue | None, revision: int) -> WatchEnd | None:
+        restored = revision < self._revision  # from a backup that is older than the leader
+        if kv is None or restored or kv.create_revision > self._revision:
             return WatchEnd.GONE
         if kv.mod_revision <= self._revision:
             self._lease_id = kv.lease_id

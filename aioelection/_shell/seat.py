@@ -35,6 +35,9 @@ class Seat:
         """The last term that was won, until ``reset`` or the next."""
         self.lease: Lease | None = None
         """The lease that the user set for campaigns to come."""
+        self.highest_token = 0
+        """The highest fencing token seen here, of whichever leader: a later term has a higher one, unless etcd's
+        revisions went back."""
         self._audience = Audience()
         self.hub.seats.add(self)
 

@@ -3,7 +3,8 @@
 An event: the stream delivers it, the cursors say whose it is and whether it is new, and it is told to those who listen,
 at once, synchronously. When the stream breaks or falls silent, another is opened on the next member and every watch
 goes on from its cursor: no event is lost or told twice. Where etcd has compacted the events away, the key is read, the
-listeners are told what it is now, and the watch goes on from there.
+listeners are told what it is now, and the watch goes on from there. So it is where etcd was restored from an older
+backup: a watch from a revision that is yet to come would be silent until it comes.
 
 All who listen to one key share one watch, unless one asks for events older than those that the watch remembers.
 """
@@ -22,7 +23,7 @@ from aioelection._core.events import StreamBroken
 from aioelection._core.facts import Changed, Connected, Disconnected, Ended, Fact, Reread
 from aioelection._core.ops import KeyEvent
 from aioelection._transport.pool import ATTEMPT, LINGER, LONGEST_PAUSE, Pool, pause_after
-from aioelection._transport.port import Connection, WatchStream
+from aioelection._transport.port import Connection, GetReply, WatchStream
 from aioelection.errors import ElectionError, PermissionDenied, Unavailable
 
 Listener = Callable[[Fact], None]
@@ -123,6 +124,12 @@ class KeyWatch:
             if subscription in self._subscriptions:
                 subscription.tell(fact)
 
+    def rewind(self, revision: int) -> None:
+        """etcd went back to that revision: what comes after it counts, for everybody."""
+        self.cursor.rewind(revision)
+        for subscription in self._subscriptions:
+            subscription.next_revision = min(subscription.next_revision, revision + 1)
+
     def end(self, fact: Ended) -> None:
         """Nothing more will come."""
         while self._subscriptions:
@@ -152,6 +159,8 @@ class WatchPump:
         self._heard = 0
         """Replies so far."""
         self._served = False
+        self._went_back = False
+        """The present stream's etcd is known, and was told, to be behind what was seen."""
         self._task: asyncio.Task[None] | None = None
         self._rereads = Tasks()
         self.open_streams = 0
@@ -232,7 +241,7 @@ class WatchPump:
         self._unwanted.clear()
         for cursor in self._watches:
             self._outbox.put_nowait(cursor)
-        self._served = False
+        self._served = self._went_back = False
 
     async def _write(self, stream: WatchStream) -> None:
         while (note := await self._next_note()) is not None:
@@ -272,6 +281,9 @@ class WatchPump:
             case Verdict.CREATED:
                 self._served = True
                 watch.tell(Connected())
+            case Verdict.BEHIND:
+                self._served = True
+                self._rereads.start(self._look_back(watch, finding.cursor.next_revision, self._outbox))
             case Verdict.EVENTS:
                 watch.events(finding.events)
             case Verdict.COMPACTED:
@@ -297,21 +309,53 @@ class WatchPump:
             outbox.put_nowait(Note.OUTDATED)
 
     async def _reread(self, watch: KeyWatch, outbox: asyncio.Queue[Cursor | int | Note]) -> None:
-        """Read the key that was compacted, until it is answered, and go on from there on the same stream."""
+        """Read the key that was compacted, and go on from there on the same stream."""
+        if (reply := await self._read_key(watch, outbox)) is not None:
+            watch.cursor.restart(reply.header.revision)
+            watch.tell(Reread(reply.result.kv, reply.header.revision))
+            if outbox is self._outbox:  # else a new stream has taken the cursor up already
+                outbox.put_nowait(watch.cursor)
+
+    async def _look_back(self, watch: KeyWatch, next_revision: int, outbox: asyncio.Queue[Cursor | int | Note]) -> None:
+        """Tell a member that lags from an etcd that was restored from an older backup: only its quorum knows.
+
+        ``next_revision`` is the cursor's from before the reading: events may move it meanwhile.
+        """
+        reply = await self._read_key(watch, outbox)
+        if reply is None or outbox is not self._outbox:  # a new stream asks anew
+            return
+        revision = reply.header.revision
+        if revision + 1 >= next_revision:
+            watch.tell(Connected())
+            return
+        self._tell_once(next_revision - 1, revision)
+        if (watch_id := self._board.drop(watch.cursor)) is not None:
+            outbox.put_nowait(watch_id)
+        watch.rewind(revision)
+        watch.tell(Reread(reply.result.kv, revision))
+        outbox.put_nowait(watch.cursor)
+
+    def _tell_once(self, seen: int, revision: int) -> None:
+        if not self._went_back:
+            self._went_back = True
+            log.error(
+                "etcd went back from revision %d to %d, and fencing tokens with it:"
+                " it was restored from an older backup, or replaced by another cluster",
+                seen,
+                revision,
+            )
+
+    async def _read_key(self, watch: KeyWatch, outbox: asyncio.Queue[Cursor | int | Note]) -> GetReply | None:
+        """Ask until it is answered, or nobody needs it any more."""
         while watch.cursor in self._watches and outbox is self._outbox:
             try:
-                reply = await self._pool.get(watch.cursor.key, timeout=ATTEMPT)
+                return await self._pool.get(watch.cursor.key, timeout=ATTEMPT)
             except PermissionDenied as error:
                 watch.end(Ended(error))
             except ElectionError as error:
-                log.info("reading a compacted key: %s", error)
+                log.info("reading a watched key: %s", error)
                 await asyncio.sleep(LONGEST_PAUSE)
-            else:
-                watch.cursor.restart(reply.header.revision)
-                watch.tell(Reread(reply.result.kv, reply.header.revision))
-                if outbox is self._outbox:  # else a new stream has taken the cursor up already
-                    outbox.put_nowait(watch.cursor)
-                return
+        return None
 
     async def _probe(self) -> None:
         """A frozen member, or a link that swallows, is told from a quiet one by asking.

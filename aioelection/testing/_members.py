@@ -238,6 +238,16 @@ class Cluster:
         member.running = True
         self._rejoin(member)
 
+    def restore(self, store: Store) -> None:
+        """The process of every member ends, and starts on other data."""
+        for member in self.members:
+            self.kill(member)
+        self.store = store
+        self._expiry = {lease.id: self.loop.time() + lease.ttl for lease in store.leases.values()}
+        for member in self.members:
+            member.applied = store.revision
+            self.start(member)
+
     def move_leader(self, member: Member) -> None:
         if not (self._quorum() and member.fit):
             raise InvalidState(f"{member!r} cannot be made the leader now")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +19,7 @@ from aioelection.errors import InvalidConfiguration
 from aioelection.testing._connection import MemoryTransport
 from aioelection.testing._link import Gates, Hold, Link, Method, When
 from aioelection.testing._members import Cluster, Member
+from aioelection.testing._store import Store
 
 
 class MemoryEtcd:
@@ -35,6 +37,7 @@ class MemoryEtcd:
         self._cluster = Cluster(members, election_timeout)
         self._latency = latency
         self._gates = Gates()
+        self._backup = Store()
         self._tasks = Tasks()
 
     async def __aenter__(self) -> Self:
@@ -192,6 +195,14 @@ class MemoryEtcd:
     def heal(self, member: Member) -> None:
         """Undo ``isolate``."""
         self._cluster.heal(member)
+
+    def backup(self) -> None:
+        """Keep what there is now, for ``restore``."""
+        self._backup = deepcopy(self._cluster.store)
+
+    def restore(self) -> None:
+        """Kill every member, and start it on the backup: revisions go back, and leases begin anew."""
+        self._cluster.restore(deepcopy(self._backup))
 
     def move_leader(self, member: Member) -> None:
         """Make the member etcd's leader, in a new Raft term."""

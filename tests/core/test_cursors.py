@@ -80,6 +80,20 @@ def test_a_read_from_a_member_that_lags_turns_nothing_back() -> None:
     assert cursor.next_revision == 50
 
 
+def test_it_is_ahead_of_a_member_that_does_not_know_what_was_seen() -> None:
+    cursor = Cursor(b"/k", 50)
+    assert not cursor.is_ahead_of(49), "all that was seen"
+    assert cursor.is_ahead_of(48)
+
+
+def test_where_etcd_itself_went_back_it_goes_on_from_there() -> None:
+    cursor = Cursor(b"/k", 50)
+    assert cursor.start() == 50
+    cursor.rewind(20)
+    assert cursor.start() == cursor.next_revision == 21
+    assert cursor.advance([put(20), put(21)]) == (put(21),)
+
+
 def test_two_watches_of_one_key_are_two() -> None:
     assert Cursor(b"/k", 5) != Cursor(b"/k", 5)
 
@@ -130,6 +144,14 @@ def test_creations_are_answered_in_the_order_in_which_they_were_sent() -> None:
         assert board.judge(created(watch_id)) == Finding(Verdict.CREATED, cursor)
     for cursor, watch_id in zip(cursors, (7, 0, 3), strict=True):
         assert board.judge(events(watch_id, put(5))) == Finding(Verdict.EVENTS, cursor, (put(5),))
+
+
+@pytest.mark.parametrize(("next_revision", "verdict"), [(101, Verdict.CREATED), (102, Verdict.BEHIND)])
+def test_a_creation_tells_whether_the_member_knows_all_that_was_seen(next_revision: int, verdict: Verdict) -> None:
+    board, cursor = CursorBoard(), Cursor(b"/k", next_revision)
+    board.creating(cursor)
+    assert board.judge(created(1)) == Finding(verdict, cursor)
+    assert board.judge(events(1, put(200))) == Finding(Verdict.EVENTS, cursor, (put(200),))
 
 
 def test_a_refused_creation_is_matched_too_and_leaves_the_next_in_its_place() -> None:

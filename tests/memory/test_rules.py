@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aioelection import Client, Leadership, LeadershipLost, Lease, LossReason, Term, observe
+from aioelection import Client, Leadership, LeadershipLost, Lease, LossReason, Term, TokenWentBack, observe
 from aioelection._aio.clock import Clock
 from aioelection._core.ops import KeyEvent
 from aioelection.errors import ElectionError
@@ -114,6 +114,8 @@ class Candidate:
                 keeping.add_done_callback(lambda task: task.cancelled() or task.exception())
                 async with self.leadership.campaign(TTL, self.value, lease=lease) as term:
                     await self._body(term)
+            except TokenWentBack:
+                raise
             except ElectionError:
                 await asyncio.sleep(0.1)
             finally:
