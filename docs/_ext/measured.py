@@ -36,8 +36,15 @@ def _rows(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield from _head("row", "fault", "times", *("measured" if name == "what" else name for name in measured))
     for row in rows:
         cells = [row["row"] or "–", "; ".join(row["names"]), row["times"]]
-        cells += [row[name] or "–" if name == "what" else _seconds(row[name]) for name in measured]
+        cells += [row[name] or "–" if name == "what" else _value(row, name) for name in measured]
         yield _line(*cells)
+
+
+def _value(row: dict[str, Any], name: str) -> str:
+    """Where nothing may be lost the bound is 0."""
+    if row["bound"] == 0 and not row[name]:
+        return "no loss" if name == "bound" else "none lost"
+    return _seconds(row[name])
 
 
 def _failovers(times: dict[str, dict[str, float]]) -> Iterator[str]:
