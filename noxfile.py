@@ -109,17 +109,19 @@ def tests(session: nox.Session) -> None:
 
 
 # Most tests wait most of their time.
-WORKERS = [f"--numprocesses={(os.cpu_count() or 1) + 2}", "--dist=worksteal"]
+CPUS = os.cpu_count() or 1
+WORKERS = [f"--numprocesses={CPUS + 3}", "--dist=worksteal"]
 OF_TOOLS = ["faults_suite", "test_benchmarks.py"]
-# What depends on etcd, or on files, rather than on Python.
+# What depends on etcd, on files or on other packages rather than on Python.
 ONCE = [
     "faults",
+    "cli",
     "contract",
     "docs",
-    "instrument/test_deploy.py",
-    "instrument/test_page.py",
-    "test_embedded.py",
+    "instrument",
     "test_demo.py",
+    "test_embedded.py",
+    "test_examples.py",
     "test_plugin.py",
 ]
 
@@ -131,7 +133,7 @@ def run_tests(session: nox.Session) -> None:
     elif session.python == sys.executable:
         chosen = ["--cov", "--cov-report=term-missing:skip-covered", *without(*OF_TOOLS)]
     else:
-        chosen = without(*ONCE, *OF_TOOLS)
+        chosen = [f"--numprocesses={CPUS + 4}", *without(*ONCE, *OF_TOOLS)]
         session.env["AIOELECTION_QUICK"] = "1"
     session.run("pytest", *WORKERS, *chosen)
 
