@@ -37,6 +37,8 @@ def leader_record(
     if not identity:
         raise InvalidConfiguration("identity must not be empty, but is ''")
     checks.text(version, "version")
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise InvalidConfiguration(f"metadata must be a mapping of text to text, not {metadata!r}")
     for name, value in (metadata or {}).items():
         checks.text(name, "metadata")
         checks.text(value, f"metadata {name!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from aioelection._core import checks
@@ -70,10 +71,11 @@ async def _ask(client: Client, key: bytes, leader: Leader) -> bool:
 async def resign_requested(client: Client, term: Term) -> None:
     """Wait until somebody asks the leader of this very term to resign; raises what ``observe`` does."""
     wanted = str(term.fencing_token).encode()
-    async for request in observe(client, resign_key(term.leader_key)):
-        if request is not None and request.value == wanted:
-            log.info("%r: asked to resign", term, extra=fields_of(term))
-            return
+    async with aclosing(observe(client, resign_key(term.leader_key))) as requests:
+        async for request in requests:
+            if request is not None and request.value == wanted:
+                log.info("%r: asked to resign", term, extra=fields_of(term))
+                return
 
 
 async def heed(leadership: Leadership, term: Term) -> None:

@@ -109,6 +109,7 @@ def _is_plain(value: object) -> bool:
 def text(value: object, name: str) -> str:
     if not isinstance(value, str):
         raise InvalidConfiguration(f"{name} must be str, not {value!r}")
+    _encoded(value, name)
     return value
 
 

@@ -151,6 +151,8 @@ class Candidate:
         self._seat.move(Event.WON, term=tenure.term)
         log.info("%r: leading", tenure.term, extra=fields_of(tenure.term))
         tenure.report.won(self._lease.deadline.ttl)
+        if self._lease.suspended:
+            tenure.lease_suspended()
         return tenure
 
     async def _once(self) -> int:

@@ -96,14 +96,13 @@ class RenewalWhileWell:
     async def run(self) -> None:
         """Returns when the application was not well until the deadline, as it was when renewal stopped."""
         interval = renewal_interval(self._lease.deadline.ttl)
-        if self.stopped:  # an earlier ``keep`` was cancelled while the application was not well
-            self._stop(False)
         with contextlib.closing(HealthProbe(self._health, self._failed)) as probe:
             while True:
-                with self._lease.kept():
-                    while await probe.well(interval):
-                        await self._clock.sleep(interval)
-                self._stop(True)
+                if not self.stopped:  # else an earlier ``keep`` was cancelled while the application was not well
+                    with self._lease.kept():
+                        while await probe.well(interval):
+                            await self._clock.sleep(interval)
+                    self._stop(True)
                 if not await self._recovers(probe, interval):
                     return
                 self._stop(False)

@@ -164,6 +164,7 @@ class Hub:
         await self.renewals.aclose()
         await self.caretaker.aclose()
         await self._tasks.aclose()
+        await self.watches.aclose()  # again: what was under way when they were closed may have watched since
         await self.pool.aclose()
 
 

@@ -74,7 +74,7 @@ class LeaseLife:
         self._claims: Counter[bytes] = Counter()
         """How many holders each key has: a thousand may be on one lease."""
         self._verifying = False
-        self._suspended = False
+        self.suspended = False
         """Its last renewal has failed, and the holders were told."""
         self._swept: set[bytes] = set()
         hub.leases.add(self)
@@ -114,8 +114,8 @@ class LeaseLife:
         sent = self._hub.clock.now()
         try:
             reply = await self._hub.pool.grant(self._id, ttl, timeout=REQUEST_TIMEOUT)
-            if self.closed:
-                raise InvalidState("the lease was closed while it was being granted")
+            if self.closed or self._hub.closed:
+                raise InvalidState("the lease, or its client, was closed while it was being granted")
         except LeaseExists:
             raise Unavailable("the lease id that was drawn is taken; try again") from None
         except BaseException as error:
@@ -240,14 +240,14 @@ class LeaseLife:
             self.expire()
 
     def renewal_failed(self) -> None:
-        self._suspended = True
+        self.suspended = True
         for holder in list(self._holders):
             holder.lease_suspended()
 
     def _resume(self) -> None:
         """There may be ten thousand holders: they are told only what is new."""
-        if self._suspended:
-            self._suspended = False
+        if self.suspended:
+            self.suspended = False
             for holder in list(self._holders):
                 holder.lease_resumed()
 
@@ -263,6 +263,7 @@ class LeaseLife:
         self.closed = False
         self._revocable = True
         self._swept = set()
+        self.suspended = False
         self.deadline = Deadline()
 
     def end(self, reason: LossReason) -> None:

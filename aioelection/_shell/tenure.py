@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from aioelection._shell.seat import Seat
 
 _EVENTS = {LossReason.RESIGNED: Event.RESIGN, LossReason.CLOSED: Event.CLOSE}
+_ANOTHERS = (LossReason.DELETED, LossReason.OVERWRITTEN)
+"""The key is not this term's any more."""
 
 log = logging.getLogger("aioelection")
 
@@ -130,6 +132,8 @@ class Tenure:
         level = logging.INFO if reason is LossReason.RESIGNED else logging.WARNING
         log.log(level, "%r", self.term, extra=fields_of(self.term))
         self.report.ended(reason)
+        if reason in _ANOTHERS and self.body is None and not self.owns_lease:
+            self._release_over()  # there is nothing to release, and whoever waits to stand on that lease again may
 
     def forked(self) -> None:
         """In the child of a fork. Its copy of the loop may not run: nobody is woken."""
@@ -179,10 +183,10 @@ class Tenure:
         return self._while_well is not None and self._while_well.stopped
 
     def _health_changed(self, well: bool) -> None:
-        if well:
-            self.lease_resumed()
-        else:
+        if not well:
             self.lease_suspended()
+        elif not self.lease.suspended:
+            self.lease_resumed()
 
     # ------------------------------------------------------------------ the release
 

@@ -157,17 +157,20 @@ class KeepAlivePump:
         lane = self._lanes[-1] if self._lanes else None
         failed = [] if lane is None else [lease_id for lease_id in due if lease_id in lane.unanswered]
         for lease_id in failed:
-            self._leases[lease_id].renewal_failed()
-            if self._report is not None:
-                self._report.failed(self._leases[lease_id], "late")
+            if (lease := self._leases.get(lease_id)) is not None:  # whoever is told, a hook too, may remove leases
+                lease.renewal_failed()
+                if self._report is not None:
+                    self._report.failed(lease, "late")
         if lane is None or failed or self._distrusted:
             lane = self._open_lane()
         for lease_id in due:
-            self._leases[lease_id].deadline.sending(now)
+            if (lease := self._leases.get(lease_id)) is None:
+                continue
+            lease.deadline.sending(now)
             self._agenda.add(lease_id)
             lane.send(lease_id, now)
             if self._report is not None:
-                self._report.sent(self._leases[lease_id], now)
+                self._report.sent(lease, now)
 
     def _hedge(self, now: float) -> None:
         """Ask the next member as well for what is late; once an attempt, since each time costs a stream."""
@@ -176,11 +179,10 @@ class KeepAlivePump:
             return
         if now >= lane.waiting_since + self._delay.seconds:
             self.hedges += 1
-            lane.hedged = True
             if self._pool.hooks is not None:
                 self._pool.hooks.tell(Hedged(request="renewal", endpoint=str(lane.connection.endpoint)))
             other = self._open_lane()
-            other.hedged = True
+            lane.hedged_at = other.hedged_at = now
             for lease_id in lane.unanswered:
                 other.send(lease_id, now)
 
@@ -228,6 +230,8 @@ class KeepAlivePump:
         self._settle(lane, reply.lease_id)
         if self._report is not None:
             self._report.answered(lease, sent, self._clock.now())
+            if self._leases.get(reply.lease_id) is not lease:
+                return  # a hook has removed it
         if reply.ttl <= 0:
             lease.missing()
             return
@@ -242,7 +246,6 @@ class KeepAlivePump:
             newer.waive(lease_id)
         for older in self._lanes[:place]:
             self._close_lane(older)
-        lane.hedged = lane.hedged and bool(lane.unanswered)
 
     def _broke(self, lane: Lane, error: ElectionError) -> None:
         """What was unanswered on the lane, and is on no other, is due at once."""
@@ -310,8 +313,8 @@ class Lane:
         self.connection = connection
         self.unanswered: dict[int, float] = {}
         """When each lease's oldest unanswered renewal was sent."""
-        self.hedged = False
-        """Another lane has been asked for what is late on this one, or this one is such."""
+        self.hedged_at = float("-inf")
+        """When another lane was asked for what was late on this one, or this one for what was late on another."""
         self.task: asyncio.Task[None] | None = None
         self._waived: Counter[int] = Counter()
         """How many of each lease's replies are still to come that nobody waits for: they come before any other."""
@@ -332,6 +335,12 @@ class Lane:
         """Another lane has answered; the reply that still comes must not be taken for that to the next renewal."""
         if self.unanswered.pop(lease_id, None) is not None:
             self._waived[lease_id] += 1
+
+    @property
+    def hedged(self) -> bool:
+        """Whether two lanes were asked for the oldest that is unanswered; what was sent since is another matter."""
+        since = self.waiting_since
+        return since is not None and since <= self.hedged_at
 
     async def write(self, stream: KeepAliveStream) -> None:
         while True:
