@@ -1,4 +1,4 @@
-"""Rare moments: hooks that act, terms that nobody keeps, renewals and health that fail together, a client that closes."""
+"""Rare moments: hooks that act, terms that nobody keeps, renewals and health that fail together, a closing client."""
 
 from __future__ import annotations
 
