@@ -34,6 +34,10 @@ PROBE = 1.0
 LOOKS = 2
 """How often in that time it is looked at."""
 
+SYNCED_AT_ONCE = 512
+"""Watches that etcd brings up to date at a time, each time taking 0.1 s and more (``maxWatchersPerSync``); until all
+are, it answers no request for a sign of life, and is given one more look for each time."""
+
 REMEMBERED = 64
 """Events that a watch remembers for those who join later."""
 
@@ -157,7 +161,7 @@ class WatchPump:
         self._idle_since = 0.0
         """By the event loop's clock."""
         self._heard = 0
-        """Signs of life so far: replies on the stream, and answers of its member."""
+        """Replies so far."""
         self._served = False
         self._went_back = False
         """The present stream's etcd is known, and was told, to be behind what was seen."""
@@ -218,7 +222,7 @@ class WatchPump:
                 stream = await connection.watch(timeout=ATTEMPT)
                 self.open_streams = 1
                 try:
-                    await first_of(self._write(stream), self._read(stream), self._probe(), self._led(connection))
+                    await first_of(self._write(stream), self._read(stream), self._probe(), _led(connection))
                 finally:
                     self.open_streams = 0
                     stream.close()
@@ -360,10 +364,6 @@ class WatchPump:
     async def _probe(self) -> None:
         """A frozen member, or a link that swallows, is told from a quiet one by asking.
 
-        It is asked for progress here and for its status in ``_led``, and either answer will do: etcd 3.5.30 does not
-        tell progress while a watch waits for a revision that is yet to come, as that of an idle key's leader does, nor
-        while it brings thousands of new watches up to date (measured; 3.5.1 does).
-
         Silence is counted in looks, not in time: while our own loop stands still nothing can be heard.
         """
         heard, looks = self._heard, 0
@@ -373,24 +373,23 @@ class WatchPump:
                 heard, looks = self._heard, 0
                 continue
             looks += 1
-            if looks >= 2 * LOOKS:
+            if looks >= 2 * LOOKS + len(self._watches) // SYNCED_AT_ONCE:
                 raise Unavailable(f"the watch stream has been silent for {looks * PROBE / LOOKS:.1f} s")
             if looks >= LOOKS:
                 self._outbox.put_nowait(Note.PROBE)
 
-    async def _led(self, connection: Connection) -> None:
-        """Raise when the member has no leader: one that is cut off from the others answers, and tells nothing new.
 
-        Its answer is a sign of life, too. etcd ends the stream itself then, but takes 3 to 5 election timeouts for it
-        (measured).
-        """
-        while True:
-            await asyncio.sleep(PROBE)
-            try:
-                status = await connection.status(timeout=ATTEMPT)
-            except ElectionError as error:
-                log.info("a watched member does not tell whether it has a leader: %s", error)
-                continue
-            self._heard += 1
-            if status.leaderless:
-                raise Unavailable(f"{connection.endpoint}: the member has no leader")
+async def _led(connection: Connection) -> None:
+    """Raise when the member has no leader: one that is cut off from the others answers, and tells nothing new.
+
+    etcd ends the stream itself then, but takes 3 to 5 election timeouts for it (measured).
+    """
+    while True:
+        await asyncio.sleep(PROBE)
+        try:
+            status = await connection.status(timeout=ATTEMPT)
+        except ElectionError as error:
+            log.info("a watched member does not tell whether it has a leader: %s", error)
+            continue
+        if status.leaderless:
+            raise Unavailable(f"{connection.endpoint}: the member has no leader")
