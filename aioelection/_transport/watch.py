@@ -34,10 +34,6 @@ PROBE = 1.0
 LOOKS = 2
 """How often in that time it is looked at."""
 
-SYNCED_AT_ONCE = 512
-"""Watches that etcd brings up to date at a time, each time taking 0.1 s and more (``maxWatchersPerSync``); until all
-are, it answers no request for a sign of life, and is given one more look for each time."""
-
 REMEMBERED = 64
 """Events that a watch remembers for those who join later."""
 
@@ -373,7 +369,7 @@ class WatchPump:
                 heard, looks = self._heard, 0
                 continue
             looks += 1
-            if looks >= 2 * LOOKS + len(self._watches) // SYNCED_AT_ONCE:
+            if looks >= 2 * LOOKS:
                 raise Unavailable(f"the watch stream has been silent for {looks * PROBE / LOOKS:.1f} s")
             if looks >= LOOKS:
                 self._outbox.put_nowait(Note.PROBE)

@@ -18,7 +18,6 @@ from aioelection._aio.clock import Clock
 from aioelection._core.facts import Changed, Connected, Disconnected, Ended, Fact, Reread
 from aioelection._core.ops import KeyValue
 from aioelection._transport.pool import LINGER
-from aioelection._transport.watch import SYNCED_AT_ONCE
 from aioelection.testing import Member, MemoryEtcd
 from tests.memory.helpers import leader_of, time, until
 from tests.virtual import virtual_loop
@@ -380,19 +379,3 @@ async def test_our_own_stall_is_not_taken_for_the_members_silence(etcd: MemoryEt
             await asyncio.sleep(0.7)
         assert not any(isinstance(fact, Disconnected) for fact in told)
         assert client.statistics().reconnects == 0
-
-
-@pytest.mark.parametrize(("watches", "patience"), [(10, 2.0), (2 * SYNCED_AT_ONCE, 3.0)])
-async def test_etcd_is_given_time_to_bring_many_watches_up_to_date(
-    etcd: MemoryEtcd, client: Client, watches: int, patience: float
-) -> None:
-    """Until then it is silent: a stream that is left too early would be opened anew for ever."""
-    for number in range(watches):
-        client.hub.watches.subscribe(f"/many/{number}".encode(), 1, lambda _: None)
-    await asyncio.sleep(5)
-    assert client.statistics().reconnects == 0
-    used = client.endpoints[0]
-    etcd.link(client, next(member for member in etcd.members if member.client_url == used)).drop()
-    silent = time()
-    await until(lambda: client.statistics().reconnects == 1, 10)
-    assert patience - 0.6 <= time() - silent <= patience + 0.6
