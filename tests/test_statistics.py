@@ -10,6 +10,8 @@ import pytest
 
 from aioelection import Client, EndpointStatistics, Leadership, Unavailable, connect, observe
 from aioelection._core.endpoints import parse_endpoints
+from aioelection._transport.pool import ATTEMPT
+from aioelection._transport.watch import PROBE
 from tests.support import TTL, Proxy, eventually, now, soon
 
 
@@ -70,6 +72,13 @@ async def test_all_who_follow_one_key_share_a_watch_and_all_watches_a_stream(cli
         await observer.aclose()
     await eventually(lambda: client.statistics().streams == 0)
     assert (client.statistics().watches, client.statistics().listeners) == (0, 0)
+
+
+async def test_a_watch_of_a_key_that_nothing_happens_to_is_not_given_up(client: Client, unique_key: str) -> None:
+    """Nothing else is written: newer versions of etcd do not tell progress then."""
+    async with Leadership(client, unique_key).campaign(6, b"leader"):
+        await asyncio.sleep(2.5 * (PROBE + ATTEMPT))
+        assert client.statistics().reconnects == 0
 
 
 async def test_streams_that_broke_are_counted(far_client: Client, proxy: Proxy, unique_key: str) -> None:

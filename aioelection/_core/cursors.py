@@ -57,6 +57,10 @@ class Cursor:
             self.next_revision = fresh[-1].kv.mod_revision + 1
         return fresh
 
+    def awaits_what_is_after(self, revision: int) -> bool:
+        """Whether all that had happened by then was told, or is of no interest."""
+        return revision < self.next_revision
+
     def is_ahead_of(self, revision: int) -> bool:
         """Whether more was seen than had happened by then: who answers with that revision lags, or etcd went back."""
         return revision + 1 < self.next_revision
@@ -99,6 +103,7 @@ class CursorBoard:
     def __init__(self) -> None:
         self._creating: deque[Cursor] = deque()
         self._by_id: dict[int, Cursor] = {}
+        self._ids: dict[Cursor, int] = {}
         self._dropped: set[Cursor] = set()
         """Given up before the server told their id: to be cancelled when it does."""
 
@@ -108,13 +113,12 @@ class CursorBoard:
 
     def drop(self, cursor: Cursor) -> int | None:
         """Nobody wants the cursor any more: the id to cancel, if the server has told one."""
-        for watch_id, known in self._by_id.items():
-            if known is cursor:
-                del self._by_id[watch_id]
-                return watch_id
-        if cursor in self._creating:
+        watch_id = self._ids.pop(cursor, None)
+        if watch_id is not None:
+            del self._by_id[watch_id]
+        elif cursor in self._creating:
             self._dropped.add(cursor)
-        return None
+        return watch_id
 
     def judge(self, reply: WatchReply) -> Finding | int | None:
         """What the reply means: a finding, a watch id to cancel since nobody wants it any more, or nothing."""
@@ -124,10 +128,17 @@ class CursorBoard:
         if cursor is None:
             return None
         if reply.canceled:
-            del self._by_id[reply.watch_id]
+            del self._by_id[reply.watch_id], self._ids[cursor]
             return self._ended(cursor, reply)
         events = cursor.advance(reply.events)
         return Finding(Verdict.EVENTS, cursor, events) if events else None
+
+    def may_be_silent_at(self, revision: int) -> bool:
+        """Whether a member at that revision may well say nothing on the stream, even when it is asked for progress.
+
+        etcd 3.5.30 tells none while a watch waits for a revision that is yet to be written (measured; 3.5.1 does).
+        """
+        return not self._creating and any(each.awaits_what_is_after(revision) for each in self._by_id.values())
 
     def _created(self, reply: WatchReply) -> Finding | int | None:
         if not self._creating:
@@ -140,6 +151,7 @@ class CursorBoard:
         if dropped:
             return reply.watch_id
         self._by_id[reply.watch_id] = cursor
+        self._ids[cursor] = reply.watch_id
         return Finding(Verdict.BEHIND if cursor.is_ahead_of(reply.revision) else Verdict.CREATED, cursor)
 
     @staticmethod

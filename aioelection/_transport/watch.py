@@ -157,7 +157,7 @@ class WatchPump:
         self._idle_since = 0.0
         """By the event loop's clock."""
         self._heard = 0
-        """Replies so far."""
+        """Signs of life so far: replies, and answers of the member that tell why there are none."""
         self._served = False
         self._went_back = False
         """The present stream's etcd is known, and was told, to be behind what was seen."""
@@ -218,7 +218,7 @@ class WatchPump:
                 stream = await connection.watch(timeout=ATTEMPT)
                 self.open_streams = 1
                 try:
-                    await first_of(self._write(stream), self._read(stream), self._probe(), _led(connection))
+                    await first_of(self._write(stream), self._read(stream), self._probe(), self._led(connection))
                 finally:
                     self.open_streams = 0
                     stream.close()
@@ -374,18 +374,20 @@ class WatchPump:
             if looks >= LOOKS:
                 self._outbox.put_nowait(Note.PROBE)
 
+    async def _led(self, connection: Connection) -> None:
+        """Raise when the member has no leader: one that is cut off from the others answers, and tells nothing new.
 
-async def _led(connection: Connection) -> None:
-    """Raise when the member has no leader: one that is cut off from the others answers, and tells nothing new.
-
-    etcd ends the stream itself then, but takes 3 to 5 election timeouts for it (measured).
-    """
-    while True:
-        await asyncio.sleep(PROBE)
-        try:
-            status = await connection.status(timeout=ATTEMPT)
-        except ElectionError as error:
-            log.info("a watched member does not tell whether it has a leader: %s", error)
-            continue
-        if status.leaderless:
-            raise Unavailable(f"{connection.endpoint}: the member has no leader")
+        etcd ends the stream itself then, but takes 3 to 5 election timeouts for it (measured). Where the member's
+        revision tells that there is nothing to tell, its answer is the sign of life that the stream cannot give.
+        """
+        while True:
+            await asyncio.sleep(PROBE)
+            try:
+                status = await connection.status(timeout=ATTEMPT)
+            except ElectionError as error:
+                log.info("a watched member does not tell whether it has a leader: %s", error)
+                continue
+            if status.leaderless:
+                raise Unavailable(f"{connection.endpoint}: the member has no leader")
+            if self._board.may_be_silent_at(status.header.revision):
+                self._heard += 1

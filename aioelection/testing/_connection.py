@@ -128,7 +128,7 @@ class MemoryConnection:
 
     async def watch(self, *, timeout: float) -> MemoryWatchStream:
         self._check_open()
-        stream = MemoryWatchStream(self._cluster, self._member, self._link, self._tasks.start)
+        stream = MemoryWatchStream(self._cluster, self._member, self._link, self._tasks.start, self._gates)
         self._opened(stream)
         return stream
 

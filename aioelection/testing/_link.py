@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, TypeVar
 from aioelection.errors import ElectionError, Unavailable
 
 Direction = Literal["requests", "replies"]
-Method = Literal["status", "get", "txn", "grant", "revoke", "lease_info", "members", "keep_alive"]
+Method = Literal["status", "get", "txn", "grant", "revoke", "lease_info", "members", "keep_alive", "watch"]
 When = Literal["before", "after"]
 T = TypeVar("T")
 

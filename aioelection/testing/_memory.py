@@ -128,7 +128,8 @@ class MemoryEtcd:
         """``with etcd.hold("txn", when="after") as held:`` holds such requests at the members, of one client or all.
 
         ``before``: not handled yet; ``after``: handled, and not answered. Requests are named as etcd's are: ``status``,
-        ``get``, ``txn``, ``grant``, ``revoke``, ``lease_info``, ``members`` and, for each renewal, ``keep_alive``.
+        ``get``, ``txn``, ``grant``, ``revoke``, ``lease_info``, ``members``, for each renewal ``keep_alive`` and, for
+        each request on a watch stream, ``watch``, which is held before only.
         """
         return Hold(self._gates, method, when, () if client is None else tuple(_links(client).values()))
 

@@ -21,10 +21,11 @@ Start = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 class _Stream(Generic[R]):
     """Whatever breaks it is ``Unavailable``; the member serves what arrives one after the other."""
 
-    def __init__(self, cluster: Cluster, member: Member, link: Link, start: Start) -> None:
+    def __init__(self, cluster: Cluster, member: Member, link: Link, start: Start, gates: Gates) -> None:
         self._cluster = cluster
         self._member = member
         self._link = link
+        self._gates = gates
         self._error: ElectionError | None = None
         self._requests: asyncio.Queue[Any] = asyncio.Queue()
         self._replies: asyncio.Queue[R | None] = asyncio.Queue()
@@ -97,17 +98,6 @@ class _Stream(Generic[R]):
 class MemoryKeepAliveStream(_Stream[KeepAliveReply]):
     """A member handles one renewal after the other: one that waits for a frozen leader blocks all behind it."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        member: Member,
-        link: Link,
-        start: Start,
-        gates: Gates,
-    ) -> None:
-        self._gates = gates
-        super().__init__(cluster, member, link, start)
-
     async def send(self, lease_id: int) -> None:
         self._send(lease_id)
 
@@ -134,10 +124,11 @@ class _Cancel:
 class MemoryWatchStream(_Stream[WatchReply]):
     """Events come from what its member has applied."""
 
-    def __init__(self, cluster: Cluster, member: Member, link: Link, start: Start) -> None:
-        self._watches: dict[int, tuple[bytes, Callable[[KeyEvent], None]]] = {}
+    def __init__(self, cluster: Cluster, member: Member, link: Link, start: Start, gates: Gates) -> None:
+        self._watches: dict[int, tuple[bytes, int, Callable[[KeyEvent], None]]] = {}
+        """The key of each, the revision it was created from, and whom to tell."""
         self._next_id = 0
-        super().__init__(cluster, member, link, start)
+        super().__init__(cluster, member, link, start, gates)
 
     async def create(self, key: bytes, start_revision: int) -> None:
         self._send(_Create(key, start_revision))
@@ -149,6 +140,8 @@ class MemoryWatchStream(_Stream[WatchReply]):
         self._send(None)
 
     async def _serve(self, request: object) -> None:
+        if not await self._gates.passed("watch", "before", self._link):
+            return
         match request:
             case _Create(key, start_revision):
                 self._create(key, start_revision)
@@ -156,8 +149,8 @@ class MemoryWatchStream(_Stream[WatchReply]):
                 if watch_id in self._watches:
                     self._forget(watch_id)
                     self._answer(watch_id, canceled=True)
-            case _:
-                self._answer(-1)
+            case _ if all(first <= self._member.applied for _, first, _ in self._watches.values()):
+                self._answer(-1)  # else silent, as etcd 3.5.30 is
 
     def _create(self, key: bytes, start_revision: int) -> None:
         watch_id, self._next_id = self._next_id, self._next_id + 1
@@ -174,14 +167,14 @@ class MemoryWatchStream(_Stream[WatchReply]):
 
         for event in self._cluster.store.replay(key, first - 1, applied):
             tell(event)
-        self._watches[watch_id] = (key, tell)
+        self._watches[watch_id] = (key, first, tell)
         self._member.on_event.setdefault(key, {})[tell] = None
 
     def _answer(self, watch_id: int, **rest: Any) -> None:
         self._down.send(WatchReply(watch_id, self._member.applied, **rest))
 
     def _forget(self, watch_id: int) -> None:
-        key, tell = self._watches.pop(watch_id)
+        key, _, tell = self._watches.pop(watch_id)
         listeners = self._member.on_event[key]
         del listeners[tell]
         if not listeners:

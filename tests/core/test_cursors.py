@@ -198,6 +198,20 @@ def test_a_sign_of_life_is_no_finding() -> None:
     assert cursor.next_revision == 1, "only what was told counts"
 
 
+@pytest.mark.parametrize(("revision", "may_be_silent"), [(6, True), (7, False)])
+def test_a_member_may_be_silent_while_there_is_nothing_to_tell(revision: int, may_be_silent: bool) -> None:
+    board, first = watching(1, next_revision=7)
+    board.creating(second := Cursor(b"/k", 3))
+    assert not board.may_be_silent_at(revision), "an answer is due"
+    board.judge(created(2))
+    assert board.may_be_silent_at(revision) is may_be_silent
+    board.judge(events(2, put(7)))
+    assert board.may_be_silent_at(7) and not board.may_be_silent_at(8)
+    board.drop(first)
+    board.drop(second)
+    assert not board.may_be_silent_at(6), "a stream without a watch tells progress always"
+
+
 def test_a_watch_cancelled_by_a_compaction_ends_and_says_so() -> None:
     board, cursor = watching(4)
     assert board.judge(WatchReply(4, 100, canceled=True, compact_revision=50)) == Finding(Verdict.COMPACTED, cursor)

@@ -13,7 +13,7 @@ import pytest
 from aioelection import Client, LossReason
 from aioelection._core.ledger import Ledger
 from aioelection._transport.keepalive import KeepAlivePump
-from aioelection.testing import MemoryEtcd
+from aioelection.testing import Member, MemoryEtcd
 from tests.memory.helpers import Leading, leader_of, until
 
 KEY = "/stale/leader"
@@ -29,6 +29,11 @@ class Credulous(Ledger[int]):
 
     def hold(self, lease: int, sent: float, ttl: int, raft_term: int) -> None:
         self._pump._leases[lease].acknowledged(sent, ttl)
+
+
+def waits_for(client: Client, member: Member) -> bool:
+    """Whether the client has asked that member to renew, and has no answer."""
+    return any(lane.unanswered for lane in client.hub.renewals._lanes if lane.connection.endpoint == member.endpoint)
 
 
 async def stale_acknowledgement(etcd: MemoryEtcd, client: Client) -> None:
@@ -108,7 +113,8 @@ async def test_a_stale_acknowledgement_is_disproven_and_costs_a_renewal_only(etc
         etcd.pause(old)
         for link in etcd.links(client, but=[old]):
             link.drop()
-        await asyncio.sleep(T / 2)
+        await until(lambda: waits_for(client, old), T / 3)
+        assert leader_of(etcd) is not old, "a new one has long been elected"
         for link in etcd.links(client):
             link.mend()
         etcd.resume(old)

@@ -100,6 +100,30 @@ async def test_a_silent_stream_is_left_within_two_and_a_half_seconds(etcd: Memor
     assert told == [Connected(), Disconnected(), Connected()]
 
 
+async def test_a_stream_is_not_left_for_silence_while_there_is_nothing_to_tell(
+    etcd: MemoryEtcd, client: Client
+) -> None:
+    """The member tells no progress while the watch waits for a revision that is yet to be written."""
+    told = watcher(client, etcd.revision + 1)
+    await asyncio.sleep(0.1)
+    with etcd.hold("watch"):
+        await asyncio.sleep(60)
+        assert told == [Connected()]
+        etcd.put("/of/something/else", b"")
+        await asyncio.sleep(3.6)
+        assert told[:2] == [Connected(), Disconnected()], "now it could tell, and does not"
+
+
+async def test_a_stream_that_does_not_create_its_watches_is_left(etcd: MemoryEtcd, client: Client) -> None:
+    watcher(client, etcd.revision + 1)
+    await asyncio.sleep(0.1)
+    with etcd.hold("watch"):
+        told = watcher(client, etcd.revision + 1, b"/another")
+        await asyncio.sleep(2.6)
+        assert told == [Disconnected()]
+    await until(lambda: told[-1] == Connected())
+
+
 async def test_the_only_member_is_come_back_to(etcd: MemoryEtcd) -> None:
     async with etcd.client(etcd.members[1], discover=False) as client:
         told = watcher(client, etcd.revision + 1)
