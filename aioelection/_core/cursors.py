@@ -136,9 +136,14 @@ class CursorBoard:
     def may_be_silent_at(self, revision: int) -> bool:
         """Whether a member at that revision may well say nothing on the stream, even when it is asked for progress.
 
-        etcd 3.5.30 tells none while a watch waits for a revision that is yet to be written (measured; 3.5.1 does).
+        etcd 3.5.30 tells none while a watch waits for a revision that is yet to be written (measured; 3.5.1 does). A
+        revision of 0 is none: the member did not tell it.
         """
-        return not self._creating and any(each.awaits_what_is_after(revision) for each in self._by_id.values())
+        return (
+            revision > 0
+            and not self._creating
+            and any(each.awaits_what_is_after(revision) for each in self._by_id.values())
+        )
 
     def _created(self, reply: WatchReply) -> Finding | int | None:
         if not self._creating:

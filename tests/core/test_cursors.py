@@ -207,6 +207,7 @@ def test_a_member_may_be_silent_while_there_is_nothing_to_tell(revision: int, ma
     assert board.may_be_silent_at(revision) is may_be_silent
     board.judge(events(2, put(7)))
     assert board.may_be_silent_at(7) and not board.may_be_silent_at(8)
+    assert not board.may_be_silent_at(0), "not every user is told the revision"
     board.drop(first)
     board.drop(second)
     assert not board.may_be_silent_at(6), "a stream without a watch tells progress always"
