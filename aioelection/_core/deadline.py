@@ -17,6 +17,9 @@ MARGIN = 0.1
 LONGEST_ATTEMPT = 1.0
 """Seconds after which an unanswered renewal counts as failed, at most."""
 
+GATHERING = 0.05
+"""Seconds for which acknowledgements are gathered, at most, before one read proves them all."""
+
 NEVER = float("-inf")
 FOREVER = float("inf")
 
@@ -70,6 +73,10 @@ class Deadline:
         """A renewal was lost on its way: another is due at once."""
         if self.at > NEVER:
             self.next_renewal = min(self.next_renewal, now)
+
+    def proof_delay(self, now: float) -> float:
+        """Seconds for which the proof of an acknowledgement may wait for others: fewer when the end is near."""
+        return min(GATHERING, self.remaining(now) / 20)
 
     def acknowledged(self, sent: float, ttl: int, now: float) -> bool:
         """A renewal sent at ``sent`` was acknowledged; ``False`` if that comes too late to count."""

@@ -275,16 +275,24 @@ class KeepAlivePump:
     # ------------------------------------------------------------------ proof
 
     async def _prove(self) -> None:
-        """Read some key while acknowledgements are held; the reads of others, which tell too, may come first."""
+        """Read some key while acknowledgements are held; the reads of others, which tell too, may come first.
+
+        A thousand leases are renewed one by one, and a read for each would cost more than the renewals.
+        """
         while True:
             await self._unproven.wait()
             self._unproven.clear()
-            while (lease_id := self._ledger.oldest()) is not None:
-                try:
-                    await self._pool.get(self._leases[lease_id].barrier_key, timeout=ATTEMPT)
-                except ElectionError as error:
-                    log.info("renewals cannot be proven: %s", error)
-                    await asyncio.sleep(LONGEST_PAUSE)
+            while (first := self._ledger.oldest()) is not None:
+                await asyncio.sleep(self._leases[first].deadline.proof_delay(self._clock.now()))
+                if (lease_id := self._ledger.oldest()) is not None:
+                    await self._ask_for_proof(self._leases[lease_id])
+
+    async def _ask_for_proof(self, lease: Renewable) -> None:
+        try:
+            await self._pool.get(lease.barrier_key, timeout=ATTEMPT)
+        except ElectionError as error:
+            log.info("renewals cannot be proven: %s", error)
+            await asyncio.sleep(LONGEST_PAUSE)
 
     def asking(self) -> int:
         """A linearizable request of this client is being sent."""

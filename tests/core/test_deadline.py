@@ -220,6 +220,13 @@ def test_three_renewals_fit_before_the_deadline(ttl: int) -> None:
     assert deadline.acknowledged(sent[2], ttl, math.nextafter(deadline.at, 0))
 
 
+def test_a_proof_waits_for_others_a_moment_and_less_near_the_end() -> None:
+    deadline = granted(10, sent=100.0)
+    assert deadline.proof_delay(103.0) == 0.05
+    assert deadline.proof_delay(109.45) == pytest.approx(0.02)
+    assert deadline.proof_delay(110.0) == 0.0
+
+
 def test_its_repr_tells_what_is_believed() -> None:
     assert repr(granted()) == "<Deadline at=109.850 ttl=10>"
     assert repr(Deadline()) == "<Deadline at=-inf ttl=0>"
