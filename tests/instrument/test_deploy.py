@@ -66,7 +66,7 @@ def queries() -> Iterator[tuple[str, str]]:
         for target in panel["targets"]:
             yield panel["title"], target["expr"]
     for annotation in DASHBOARD["annotations"]["list"]:
-        yield annotation["name"], annotation["expr"]
+        yield annotation["name"], annotation["target"]["expr"]
     for variable in DASHBOARD["templating"]["list"]:
         for selector in re.findall(r"^label_values\((.*), \w+\)$", variable.get("definition", "")):
             yield variable["name"], selector
