@@ -147,6 +147,14 @@ def test_the_dashboard_takes_the_data_source_that_is_chosen() -> None:
     assert used == names
 
 
+def test_what_is_so_now_is_not_read_from_the_past() -> None:
+    """A number without a time must not be the last that was seen of what is gone."""
+    stats = [panel for panel in panels() if panel["type"] == "stat"]
+    assert stats and all(
+        target.get("instant") and not target.get("range") for each in stats for target in each["targets"]
+    )
+
+
 def test_a_legend_names_labels_that_the_query_gives() -> None:
     for panel in panels():
         for target in panel["targets"]:
