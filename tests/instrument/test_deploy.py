@@ -155,6 +155,19 @@ def test_what_is_so_now_is_not_read_from_the_past() -> None:
     )
 
 
+def test_an_event_is_counted_once_and_where_it_was() -> None:
+    """A window reaches back to the bar before, no further, if the panel's interval is long and no target's own is set:
+    Grafana makes $__rate_interval four times as long as that. And it ends at the time that the bar is drawn at."""
+    for panel in panels():
+        if all("increase(" in target["expr"] for target in panel["targets"]):
+            given = panel["fieldConfig"]["defaults"]
+            assert panel["interval"] == "3m" and not any("interval" in target for target in panel["targets"])
+            assert given["custom"]["barAlignment"] == -1 and given["decimals"] == 0 and given["noValue"]
+            assert all(target["expr"].endswith(" > 0") for target in panel["targets"])
+        else:
+            assert not any("increase(" in target["expr"] for target in panel["targets"])
+
+
 def test_a_legend_names_labels_that_the_query_gives() -> None:
     for panel in panels():
         for target in panel["targets"]:
