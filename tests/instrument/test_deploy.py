@@ -161,7 +161,7 @@ def test_an_event_is_counted_once_and_where_it_was() -> None:
     for panel in panels():
         if all("increase(" in target["expr"] for target in panel["targets"]):
             given = panel["fieldConfig"]["defaults"]
-            assert panel["interval"] == "3m" and not any("interval" in target for target in panel["targets"])
+            assert panel["interval"] == "2m" and not any("interval" in target for target in panel["targets"])
             assert given["custom"]["barAlignment"] == -1 and given["decimals"] == 0 and given["noValue"]
             assert all(target["expr"].endswith(" > 0") for target in panel["targets"])
         else:
