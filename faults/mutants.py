@@ -279,6 +279,22 @@ MUTANTS = (
         ("tests/memory/test_watching.py",),
     ),
     Mutant(
+        "a member that agrees on nothing is watched on",
+        (Edit("_transport/watch.py", "PermissionDenied) else failures + 1", "PermissionDenied) else 0"),),
+        ("tests/memory/test_watching.py",),
+    ),
+    Mutant(
+        "a reading that a newer stream has overtaken is told",
+        (
+            Edit(
+                "_transport/watch.py",
+                "if reply is None or outbox is not self._outbox:  # a new stream asks anew, and",
+                "if reply is None:  # and",
+            ),
+        ),
+        ("tests/memory/test_watching.py",),
+    ),
+    Mutant(
         "the watchdog does nothing",
         (Edit("watchdog.py", "                self._act(self._term)\n", ""),),
         ("tests/test_watchdog.py",),

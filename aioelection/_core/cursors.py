@@ -57,10 +57,6 @@ class Cursor:
             self.next_revision = fresh[-1].kv.mod_revision + 1
         return fresh
 
-    def awaits_what_is_after(self, revision: int) -> bool:
-        """Whether all that had happened by then was told, or is of no interest."""
-        return revision < self.next_revision
-
     def is_ahead_of(self, revision: int) -> bool:
         """Whether more was seen than had happened by then: who answers with that revision lags, or etcd went back."""
         return revision + 1 < self.next_revision
@@ -105,17 +101,19 @@ class CursorBoard:
         self._by_id: dict[int, Cursor] = {}
         self._ids: dict[Cursor, int] = {}
         self._dropped: set[Cursor] = set()
-        """Given up before the server told their id: to be cancelled when it does."""
+        """Given up before the server told their id, or never wanted: to be cancelled when it does."""
 
-    def creating(self, cursor: Cursor) -> None:
-        """The cursor's creation is being sent."""
+    def creating(self, cursor: Cursor, *, wanted: bool = True) -> None:
+        """The cursor's creation is being sent; of one that is not wanted only the answer counts."""
         self._creating.append(cursor)
+        if not wanted:
+            self._dropped.add(cursor)
 
     def drop(self, cursor: Cursor) -> int | None:
         """Nobody wants the cursor any more: the id to cancel, if the server has told one."""
         watch_id = self._ids.pop(cursor, None)
         if watch_id is not None:
-            del self._by_id[watch_id]
+            self._by_id.pop(watch_id, None)
         elif cursor in self._creating:
             self._dropped.add(cursor)
         return watch_id
@@ -128,22 +126,11 @@ class CursorBoard:
         if cursor is None:
             return None
         if reply.canceled:
-            del self._by_id[reply.watch_id], self._ids[cursor]
+            del self._by_id[reply.watch_id]
+            self._ids.pop(cursor, None)
             return self._ended(cursor, reply)
         events = cursor.advance(reply.events)
         return Finding(Verdict.EVENTS, cursor, events) if events else None
-
-    def may_be_silent_at(self, revision: int) -> bool:
-        """Whether a member at that revision may well say nothing on the stream, even when it is asked for progress.
-
-        etcd 3.5.30 tells none while a watch waits for a revision that is yet to be written (measured; 3.5.1 does). A
-        revision of 0 is none: the member did not tell it.
-        """
-        return (
-            revision > 0
-            and not self._creating
-            and any(each.awaits_what_is_after(revision) for each in self._by_id.values())
-        )
 
     def _created(self, reply: WatchReply) -> Finding | int | None:
         if not self._creating:
@@ -153,7 +140,7 @@ class CursorBoard:
         self._dropped.discard(cursor)
         if reply.canceled:
             return None if dropped else self._ended(cursor, reply)
-        if dropped:
+        if dropped or cursor in self._ids:
             return reply.watch_id
         self._by_id[reply.watch_id] = cursor
         self._ids[cursor] = reply.watch_id

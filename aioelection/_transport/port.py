@@ -113,9 +113,6 @@ class WatchStream(Protocol):
 
     async def cancel(self, watch_id: int) -> None: ...
 
-    async def request_progress(self) -> None:
-        """Ask for a reply with ``watch_id`` -1 and the present revision, as a sign of life."""
-
     async def receive(self) -> WatchReply: ...
 
     def close(self) -> None: ...

@@ -34,6 +34,9 @@ PROBE = 1.0
 LOOKS = 2
 """How often in that time it is looked at."""
 
+MOST_FAILURES = 2
+"""Reads in a row that a member may fail to answer before it is left."""
+
 REMEMBERED = 64
 """Events that a watch remembers for those who join later."""
 
@@ -157,7 +160,7 @@ class WatchPump:
         self._idle_since = 0.0
         """By the event loop's clock."""
         self._heard = 0
-        """Signs of life so far: replies, and answers of the member that tell why there are none."""
+        """Replies so far."""
         self._served = False
         self._went_back = False
         """The present stream's etcd is known, and was told, to be behind what was seen."""
@@ -218,7 +221,13 @@ class WatchPump:
                 stream = await connection.watch(timeout=ATTEMPT)
                 self.open_streams = 1
                 try:
-                    await first_of(self._write(stream), self._read(stream), self._probe(), self._led(connection))
+                    await first_of(
+                        self._write(stream),
+                        self._read(stream),
+                        self._probe(),
+                        _led(connection),
+                        self._current(connection),
+                    )
                 finally:
                     self.open_streams = 0
                     stream.close()
@@ -247,7 +256,7 @@ class WatchPump:
         while (note := await self._next_note()) is not None:
             match note:
                 case Note.PROBE:
-                    await stream.request_progress()
+                    await self._create_unwanted(stream)
                 case Note.OUTDATED:
                     raise Unavailable("the watch stream's credentials are out of date")
                 case int(watch_id):
@@ -257,6 +266,15 @@ class WatchPump:
                     await stream.create(cursor.key, cursor.start())
             while self._watches and self._unwanted:
                 await stream.cancel(self._unwanted.pop())
+
+    async def _create_unwanted(self, stream: WatchStream) -> None:
+        """Every version of etcd answers a creation, and at once; 3.5.30 answers no request for progress while a watch
+        waits for a revision that is yet to be written, as that of an idle key's leader does (measured).
+        """
+        if (watched := next(iter(self._watches), None)) is not None:
+            unwanted = Cursor(watched.key, 0)
+            self._board.creating(unwanted, wanted=False)
+            await stream.create(unwanted.key, unwanted.start())
 
     async def _next_note(self) -> Cursor | int | Note | None:
         """``None`` when there has been nothing to watch for ``LINGER`` seconds."""
@@ -310,11 +328,12 @@ class WatchPump:
 
     async def _reread(self, watch: KeyWatch, outbox: asyncio.Queue[Cursor | int | Note]) -> None:
         """Read the key that was compacted, and go on from there on the same stream."""
-        if (reply := await self._read_key(watch, outbox)) is not None:
-            watch.cursor.restart(reply.header.revision)
-            watch.tell(Reread(reply.result.kv, reply.header.revision))
-            if outbox is self._outbox:  # else a new stream has taken the cursor up already
-                outbox.put_nowait(watch.cursor)
+        reply = await self._read_key(watch, outbox)
+        if reply is None or outbox is not self._outbox:  # a new stream asks anew, and may have told more by now
+            return
+        watch.cursor.restart(reply.header.revision)
+        watch.tell(Reread(reply.result.kv, reply.header.revision))
+        outbox.put_nowait(watch.cursor)
 
     async def _look_back(self, watch: KeyWatch, next_revision: int, outbox: asyncio.Queue[Cursor | int | Note]) -> None:
         """Tell a member that lags from an etcd that was restored from an older backup: only its quorum knows.
@@ -374,20 +393,38 @@ class WatchPump:
             if looks >= LOOKS:
                 self._outbox.put_nowait(Note.PROBE)
 
-    async def _led(self, connection: Connection) -> None:
-        """Raise when the member has no leader: one that is cut off from the others answers, and tells nothing new.
+    async def _current(self, connection: Connection) -> None:
+        """Raise when the member agrees on nothing with the others, though it may know their leader.
 
-        etcd ends the stream itself then, but takes 3 to 5 election timeouts for it (measured). Where the member's
-        revision tells that there is nothing to tell, its answer is the sign of life that the stream cannot give.
+        One whose disk hangs stands still where it is: it answers whatever it need not write, creations of watches too,
+        and tells no event until the disk goes on (measured on 3.5.30 with ``fsync`` held up).
         """
-        while True:
-            await asyncio.sleep(PROBE)
+        failures = 0
+        while failures < MOST_FAILURES:
+            await asyncio.sleep(0 if failures else PROBE)
+            watched = next(iter(self._watches), None)
             try:
-                status = await connection.status(timeout=ATTEMPT)
+                if watched is not None:
+                    await connection.get(watched.key, timeout=ATTEMPT)
             except ElectionError as error:
-                log.info("a watched member does not tell whether it has a leader: %s", error)
-                continue
-            if status.leaderless:
-                raise Unavailable(f"{connection.endpoint}: the member has no leader")
-            if self._board.may_be_silent_at(status.header.revision):
-                self._heard += 1
+                log.info("a watched member cannot be read: %s", error)
+                failures = 0 if isinstance(error, PermissionDenied) else failures + 1
+            else:
+                failures = 0
+        raise Unavailable(f"{connection.endpoint}: the member agrees on no read with the others")
+
+
+async def _led(connection: Connection) -> None:
+    """Raise when the member has no leader: one that is cut off from the others answers, and tells nothing new.
+
+    etcd ends the stream itself then, but takes 3 to 5 election timeouts for it (measured).
+    """
+    while True:
+        await asyncio.sleep(PROBE)
+        try:
+            status = await connection.status(timeout=ATTEMPT)
+        except ElectionError as error:
+            log.info("a watched member does not tell whether it has a leader: %s", error)
+            continue
+        if status.leaderless:
+            raise Unavailable(f"{connection.endpoint}: the member has no leader")

@@ -114,6 +114,10 @@ class Hold:
         """Forget what is held now; what comes later is held again."""
         self._settle(False)
 
+    def only(self) -> None:
+        """Hold what is held now until the block ends, and nothing that comes later."""
+        self._gates.holds = [hold for hold in self._gates.holds if hold is not self]
+
     def __enter__(self) -> Self:
         self._gates.holds.append(self)
         return self
@@ -121,7 +125,7 @@ class Hold:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._gates.holds.remove(self)
+        self.only()
         self.release()
 
     def matches(self, method: Method, when: When, link: Link) -> bool:

@@ -49,6 +49,7 @@ class Member:
         self.running = True
         self.paused = False
         self.isolated = False
+        self.disk_hangs = False
         self.term = cluster.term
         """The Raft term of what it applied last."""
         self.applied = cluster.store.revision
@@ -75,7 +76,7 @@ class Member:
     @property
     def fit(self) -> bool:
         """Whether it takes part in the cluster."""
-        return self.running and not self.paused and not self.isolated
+        return self.running and not (self.paused or self.isolated or self.disk_hangs)
 
     def header(self) -> Header:
         return Header(CLUSTER_ID, self.id, self.applied, self.term)
@@ -85,8 +86,9 @@ class Member:
             broken(error)
 
     def __repr__(self) -> str:
-        states = ["" if self.running else "killed", "paused" * self.paused, "isolated" * self.isolated]
-        return f"<Member {self.name} {' '.join(filter(None, states)) or 'running'}{' leads' * self.leads}>"
+        faults = {"killed": not self.running, "paused": self.paused, "isolated": self.isolated}
+        states = [state for state, so in {**faults, "disk hangs": self.disk_hangs}.items() if so]
+        return f"<Member {self.name} {' '.join(states) or 'running'}{' leads' * self.leads}>"
 
 
 class Cluster:
@@ -225,8 +227,17 @@ class Cluster:
         member.isolated = False
         self._rejoin(member)
 
+    def hang_disk(self, member: Member) -> None:
+        self._lose_touch(member)
+        member.disk_hangs = True
+        self._review()
+
+    def mend_disk(self, member: Member) -> None:
+        member.disk_hangs = False
+        self._rejoin(member)
+
     def kill(self, member: Member) -> None:
-        member.running = member.paused = member.leads = False
+        member.running = member.paused = member.disk_hangs = member.leads = False
         member.leader = None
         member.lives += 1
         if member is self.leader:  # back before an election, it does not lead
@@ -271,7 +282,7 @@ class Cluster:
         self._review()
 
     def _step_down(self, member: Member) -> None:
-        if member is not self.leader and not member.paused:
+        if member is not self.leader and not (member.paused or member.disk_hangs):
             member.leads = False
             member.leader = None
             self._review()
@@ -312,7 +323,7 @@ class Cluster:
             turn = (*self.members[start:], *self.members[:start])
             self._lead(next(member for member in turn if member.fit))
             return
-        if self.leader is not None and not self.leader.paused:
+        if self.leader is not None and not (self.leader.paused or self.leader.disk_hangs):
             self.leader.leads = False
         self.leader = None
         for member in self.members:

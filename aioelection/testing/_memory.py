@@ -197,6 +197,16 @@ class MemoryEtcd:
         """Undo ``isolate``."""
         self._cluster.heal(member)
 
+    def hang_disk(self, member: Member) -> None:
+        """Let nothing that the member writes reach its disk: it stands still where it is, still knows its leader, and
+        answers what takes no agreement with the others; creations of watches, too, which tell nothing then.
+        """
+        self._cluster.hang_disk(member)
+
+    def mend_disk(self, member: Member) -> None:
+        """Undo ``hang_disk``."""
+        self._cluster.mend_disk(member)
+
     def backup(self) -> None:
         """Keep what there is now, for ``restore``."""
         self._backup = deepcopy(self._cluster.store)

@@ -125,8 +125,7 @@ class MemoryWatchStream(_Stream[WatchReply]):
     """Events come from what its member has applied."""
 
     def __init__(self, cluster: Cluster, member: Member, link: Link, start: Start, gates: Gates) -> None:
-        self._watches: dict[int, tuple[bytes, int, Callable[[KeyEvent], None]]] = {}
-        """The key of each, the revision it was created from, and whom to tell."""
+        self._watches: dict[int, tuple[bytes, Callable[[KeyEvent], None]]] = {}
         self._next_id = 0
         super().__init__(cluster, member, link, start, gates)
 
@@ -135,9 +134,6 @@ class MemoryWatchStream(_Stream[WatchReply]):
 
     async def cancel(self, watch_id: int) -> None:
         self._send(_Cancel(watch_id))
-
-    async def request_progress(self) -> None:
-        self._send(None)
 
     async def _serve(self, request: object) -> None:
         if not await self._gates.passed("watch", "before", self._link):
@@ -149,8 +145,6 @@ class MemoryWatchStream(_Stream[WatchReply]):
                 if watch_id in self._watches:
                     self._forget(watch_id)
                     self._answer(watch_id, canceled=True)
-            case _ if all(first <= self._member.applied for _, first, _ in self._watches.values()):
-                self._answer(-1)  # else silent, as etcd 3.5.30 is
 
     def _create(self, key: bytes, start_revision: int) -> None:
         watch_id, self._next_id = self._next_id, self._next_id + 1
@@ -167,14 +161,14 @@ class MemoryWatchStream(_Stream[WatchReply]):
 
         for event in self._cluster.store.replay(key, first - 1, applied):
             tell(event)
-        self._watches[watch_id] = (key, first, tell)
+        self._watches[watch_id] = (key, tell)
         self._member.on_event.setdefault(key, {})[tell] = None
 
     def _answer(self, watch_id: int, **rest: Any) -> None:
         self._down.send(WatchReply(watch_id, self._member.applied, **rest))
 
     def _forget(self, watch_id: int) -> None:
-        key, _, tell = self._watches.pop(watch_id)
+        key, tell = self._watches.pop(watch_id)
         listeners = self._member.on_event[key]
         del listeners[tell]
         if not listeners:

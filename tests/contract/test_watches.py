@@ -125,30 +125,6 @@ async def test_a_cancelled_watch_is_told_nothing_more(side: Side) -> None:
     await silent(stream)
 
 
-async def test_progress_is_told_under_the_id_minus_1(side: Side) -> None:
-    stream = await side.watch()
-    await created(stream, side.key)
-    revision = await side.put(side.key + b"x")
-    await asyncio.sleep(0.2)
-    await stream.request_progress()
-    reply = await soon(stream)
-    assert reply.watch_id == -1 and reply.revision >= revision and not (reply.created or reply.canceled or reply.events)
-
-
-async def test_progress_may_not_be_told_while_a_watch_waits_for_what_is_yet_to_be_written(side: Side) -> None:
-    """The in-memory etcd and 3.5.30 do not tell it then; 3.5.1 does."""
-    revision = await side.put(side.key)
-    stream = await side.watch()
-    await created(stream, side.key, revision + 1)
-    await stream.request_progress()
-    await asyncio.sleep(0.3)
-    assert await side.put(side.key + b"x") == revision + 1
-    await stream.request_progress()
-    while (reply := await soon(stream)).revision <= revision:
-        assert reply.watch_id == -1 and not reply.events
-    assert reply.watch_id == -1 and not reply.events
-
-
 async def test_a_watch_from_before_the_compaction_is_created_and_cancelled(side: Side) -> None:
     first = await side.put(side.key)
     await side.put(side.key)

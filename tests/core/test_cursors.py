@@ -192,25 +192,28 @@ def test_events_that_were_told_before_are_no_finding() -> None:
     assert board.judge(events(4, put(9))) is None
 
 
+def test_of_a_watch_that_is_not_wanted_only_the_answer_counts() -> None:
+    board = CursorBoard()
+    board.creating(Cursor(b"/k", 0), wanted=False)
+    board.creating(wanted := Cursor(b"/k", 5))
+    assert board.judge(created(7)) == 7, "to be cancelled"
+    assert board.judge(events(7, put(5))) is None
+    assert board.judge(created(8)) == Finding(Verdict.CREATED, wanted)
+
+
+def test_a_cursor_has_one_watch_however_often_it_is_created() -> None:
+    board, cursor = watching(1, next_revision=5)
+    board.creating(cursor)
+    assert board.judge(created(2)) == 2, "to be cancelled"
+    assert board.judge(WatchReply(2, 100, canceled=True)) is None
+    assert board.judge(events(1, put(5))) == Finding(Verdict.EVENTS, cursor, (put(5),))
+    assert board.drop(cursor) == 1 and len(board) == 0
+
+
 def test_a_sign_of_life_is_no_finding() -> None:
     board, cursor = watching(4)
     assert board.judge(WatchReply(4, 500)) is None
     assert cursor.next_revision == 1, "only what was told counts"
-
-
-@pytest.mark.parametrize(("revision", "may_be_silent"), [(6, True), (7, False)])
-def test_a_member_may_be_silent_while_there_is_nothing_to_tell(revision: int, may_be_silent: bool) -> None:
-    board, first = watching(1, next_revision=7)
-    board.creating(second := Cursor(b"/k", 3))
-    assert not board.may_be_silent_at(revision), "an answer is due"
-    board.judge(created(2))
-    assert board.may_be_silent_at(revision) is may_be_silent
-    board.judge(events(2, put(7)))
-    assert board.may_be_silent_at(7) and not board.may_be_silent_at(8)
-    assert not board.may_be_silent_at(0), "not every user is told the revision"
-    board.drop(first)
-    board.drop(second)
-    assert not board.may_be_silent_at(6), "a stream without a watch tells progress always"
 
 
 def test_a_watch_cancelled_by_a_compaction_ends_and_says_so() -> None:

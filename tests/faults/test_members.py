@@ -1,11 +1,13 @@
-"""Members that freeze, lose their quorum, are cut off, restarted and replaced: rows 9 to 13, 20 and 30."""
+"""Members that freeze, lose their quorum, are cut off, restarted and replaced: rows 9 to 13, 20, 30 and 42."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import AsyncIterator
 
+import pytest
 from aetcd.transactions import Put
 
 from aioelection import Client, Leadership, Lease, OutcomeUnknown, connect, get_leader, observe
@@ -129,6 +131,51 @@ async def test_row_11_a_stale_acknowledgement_extends_nothing(
             await eventually(lambda: vigil.lost_at)
             measure.took("lost after the deadline", vigil.lost_late, 0.1)
             proxy.release()
+
+
+@contextlib.asynccontextmanager
+async def hanging_disk(member: EtcdMember) -> AsyncIterator[None]:
+    """Nothing that the member writes reaches its disk."""
+    strace = await asyncio.create_subprocess_exec(
+        *("strace", "-f", "-o", "/dev/null", "-p", str(member.pid)),
+        *("-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:delay_enter=100000000"),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert strace.stderr is not None
+    told = await soon(strace.stderr.readline(), 10)
+    try:
+        if b"attached" not in told:
+            pytest.skip(f"strace may not be attached to etcd: {told.decode().strip()}")
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            strace.kill()
+        await strace.wait()
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is missing, which holds up what etcd writes")
+@pytest.mark.parametrize("watched_for", [0.5, 6.0])
+async def test_row_42_the_disk_of_the_watched_member_hangs(
+    new_etcd: EtcdFactory, unique_key: str, measure: Measure, watched_for: float
+) -> None:
+    """It knows its leader, and answers what takes no agreement; renewals go on over the others."""
+    async with new_etcd(members=3, flags=["--unsafe-no-fsync=false"]) as etcd:
+        member = await a_follower(etcd)
+        others = (member, await etcd.leader())
+        healthy = next(each for each in etcd.members if each not in others)
+        async with (
+            pinned(member) as client,
+            pinned(healthy) as rival,
+            Stranger(healthy.client_url) as stranger,
+            leading(client, unique_key, TTL) as vigil,
+            beside(Leadership(rival, unique_key).campaign(TTL, b"rival")) as standing,
+        ):
+            await asyncio.sleep(watched_for)
+            async with hanging_disk(member):
+                await stranger.delete(unique_key)
+                with measure.within(TTL, "loss noticed"):
+                    await soon(standing, TTL)
+                    await soon(vigil.term.lost.wait(), 2 * TTL)
 
 
 async def test_row_12_quorum_lost(new_etcd: EtcdFactory, unique_key: str, measure: Measure) -> None:

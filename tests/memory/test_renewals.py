@@ -101,7 +101,8 @@ async def test_an_acknowledgement_from_before_a_leader_change_is_disproven_and_r
         term = await leading.elected()
         await asyncio.sleep(9)
         with etcd.hold("get", client=client) as held:
-            await held.reached()  # the acknowledgement has arrived, and is being proven
+            await until(lambda: client.statistics().renewals == 1)
+            await asyncio.sleep(0.1)  # the acknowledgement is being proven
             etcd.move_leader(etcd.followers[0])
             held.drop()
             since = time()

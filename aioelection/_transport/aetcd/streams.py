@@ -68,9 +68,6 @@ class AetcdWatchStream(_Stream):
     async def cancel(self, watch_id: int) -> None:
         await self._write(rpc.WatchRequest(cancel_request=rpc.WatchCancelRequest(watch_id=watch_id)))
 
-    async def request_progress(self) -> None:
-        await self._write(rpc.WatchRequest(progress_request=rpc.WatchProgressRequest()))
-
     async def receive(self) -> WatchReply:
         reply = messages.watch_reply(await self._read())
         if isinstance(reply.refusal, Unauthenticated):
