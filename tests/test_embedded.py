@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -206,6 +207,8 @@ async def test_with_authentication_enabled_a_member_starts_and_the_leader_is_kno
         ({"members": 0}, "members must be an odd number"),
         ({"members": 2}, "members must be an odd number"),
         ({"members": 1.0}, "members must be an odd number"),
+        ({"port": 0}, "port must be a number"),
+        ({"port": "2379"}, "port must be a number"),
         ({"flags": "--debug"}, "flags must be a sequence"),
         ({"start_timeout": 0}, "start_timeout must be"),
         ({"binary": "/no/such/etcd"}, "binary must name"),
@@ -538,8 +541,8 @@ async def test_a_port_taken_is_exchanged(monkeypatch: pytest.MonkeyPatch) -> Non
         attempts: list[list[int]] = []
 
         class Unlucky(_ports.Ports):
-            def __init__(self, count: int) -> None:
-                super().__init__(count)
+            def __init__(self, count: int, first: int) -> None:
+                super().__init__(count, first)
                 if len(attempts) < 2:
                     self.numbers[len(attempts)] = taken
                 attempts.append(self.numbers)
@@ -553,6 +556,36 @@ async def test_a_port_taken_is_exchanged(monkeypatch: pytest.MonkeyPatch) -> Non
         with pytest.raises(Unavailable, match="address already in use"):
             async with quick():
                 pytest.fail("it started")
+
+
+async def test_its_port_may_be_named_and_is_free_again_at_once() -> None:
+    with socket.socket() as free:
+        free.bind((_ports.HOST, 0))
+        port = free.getsockname()[1]
+    for _ in range(2):
+        async with quick(port=port) as etcd:
+            assert etcd.endpoints == [f"http://127.0.0.1:{port}"]
+            await etcd.ctl("put", "key", "value")
+            with pytest.raises(Unavailable, match=f"port {port} of 127.0.0.1 cannot be had"):
+                async with quick(port=port):
+                    pytest.fail("it started")
+
+
+async def test_as_a_program_it_runs_until_it_is_interrupted() -> None:
+    with socket.socket() as free:
+        free.bind((_ports.HOST, 0))
+        port = free.getsockname()[1]
+    command = (sys.executable, "-m", "aioelection.embedded", "--port", str(port))
+    program = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+    assert program.stdout is not None
+    told = (await asyncio.wait_for(program.stdout.readline(), 30)).decode()
+    assert re.fullmatch(rf"etcd [\d.]+ answers at http://127.0.0.1:{port} until Ctrl-C\n", told)
+    second = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE)
+    _, errors = await asyncio.wait_for(second.communicate(), 30)
+    assert second.returncode == 1
+    assert errors.decode().startswith(f"aioelection.embedded: port {port} of 127.0.0.1 cannot be had")
+    program.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(program.wait(), 10) == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ports are reserved on Linux")

