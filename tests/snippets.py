@@ -36,6 +36,7 @@ KINDS = {
     "http": "def recipe(address",
     "test": "def test_",
     "conftest": "def anyio_backend",
+    "hook": "def pytest_asyncio_loop_factories",
 }
 """What a snippet of each kind has in it; the first that fits counts."""
 

@@ -15,7 +15,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import anyio
@@ -131,16 +131,33 @@ def test_a_fence_over_http_refuses_a_deposed_leader(snippet: str) -> None:
     assert written == [b"first", b"newer", b"again"]
 
 
-@of_kind("test")
-@of_kind("conftest", "conftest")
-def test_a_test_passes(snippet: str, conftest: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def passes(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """See a test pass with these plugins and no others."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    (pytester.path / "conftest.py").write_text(conftest)
-    (pytester.path / "test_snippet.py").write_text(snippet)
-    plugins = ("-p", "pytest_aioelection", "-p", "pytest_asyncio.plugin")
-    result = pytester.runpytest_subprocess(*plugins, "--asyncio-mode=auto")
-    result.assert_outcomes(passed=1)
+
+    def run(test: str, conftest: str, *options: str) -> None:
+        (pytester.path / "conftest.py").write_text(conftest)
+        (pytester.path / "test_snippet.py").write_text(test)
+        result = pytester.runpytest_subprocess("-p", "pytest_aioelection", "-p", *options)
+        result.assert_outcomes(passed=1)
+
+    return run
+
+
+@of_kind("test")
+@of_kind("conftest", "conftest")
+def test_a_test_passes_with_what_testing_brings(snippet: str, conftest: str, passes: Callable[..., None]) -> None:
+    virtual = "" if "etcd_server" in snippet else conftest
+    passes(snippet, virtual, "anyio.pytest_plugin")
+
+
+@of_kind("test")
+@of_kind("hook", "hook")
+def test_a_test_passes_with_pytest_asyncio(snippet: str, hook: str, passes: Callable[..., None]) -> None:
+    virtual = "" if "etcd_server" in snippet else hook
+    passes(snippet, virtual, "pytest_asyncio.plugin", "--asyncio-mode=auto")
 
 
 def test_every_snippet_is_executed() -> None:
