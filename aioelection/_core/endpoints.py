@@ -77,9 +77,13 @@ def _parse(text: object, secure: bool) -> Endpoint:
         raise _malformed(text, "white space")
     try:
         parts = urlsplit(stripped if "://" in stripped else f"{'https' if secure else 'http'}://{stripped}")
-        host, port = parts.hostname, parts.port
+        host = parts.hostname
     except ValueError as error:
         raise _malformed(text, str(error)) from None
+    try:
+        port = parts.port
+    except ValueError:
+        raise _malformed(text, "the port is no number up to 65535") from None
     if parts.scheme not in ("http", "https"):
         raise _malformed(text, f"scheme {parts.scheme!r} is not http or https")
     if not host:

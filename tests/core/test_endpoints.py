@@ -81,6 +81,12 @@ def test_an_endpoint_named_twice_is_one() -> None:
     assert len(parse_endpoints("http://a,https://a,a:2380")) == 3
 
 
+@pytest.mark.parametrize("text", ["a:2379:1", "a:port", "a:65536"])
+def test_a_port_that_is_none_is_told_as_such(text: str) -> None:
+    with pytest.raises(InvalidConfiguration, match="the port is no number up to 65535"):
+        parse_endpoints(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -43,7 +43,8 @@ class AdoptedTransport(AetcdWords):
 
     def __init__(self, client: aetcd.Client) -> None:
         if not isinstance(client, aetcd.Client):
-            raise InvalidConfiguration(f"client must be an aioelection.Client or an aetcd.Client, not {client!r}")
+            hint = "; write async with connect(...) as client" if hasattr(client, "__aenter__") else ""
+            raise InvalidConfiguration(f"client must be an aioelection.Client or an aetcd.Client, not {client!r}{hint}")
         self._client = client
         self.endpoint = Endpoint(client._host, client._port)
 
