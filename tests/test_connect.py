@@ -307,7 +307,7 @@ async def test_one_wrapper_for_each_aetcd_client(endpoint: str, stranger: Strang
     with pytest.raises(InvalidConfiguration, match=r"aetcd\.Client"):
         Client.from_aetcd(wrong)
     with pytest.raises(InvalidConfiguration, match=r"write async with connect\(...\) as client"):
-        Leadership(connect("http://127.0.0.1:2379"), "/key")  # type: ignore[arg-type]
+        Leadership(connect("http://127.0.0.1:2379"), "/key")
     await client.aclose()
     assert Client.from_aetcd(bare) is not client, "closed, it is of no use"
     await Client.from_aetcd(bare).aclose()
