@@ -52,7 +52,7 @@ class Command:
         """How the command ended, as ``subprocess`` has it; ``None`` while it has not, or was never started."""
         self.error: OSError | None = None
         """Why it could not be started."""
-        self.overdue = False
+        self.overdue = asyncio.Event()
         """The guardian ended it, or did not start it, because the deadline had come near."""
         self._pending = b""
         self._ours, theirs = socket.socketpair()
@@ -157,7 +157,8 @@ class Command:
             self._ours.close()
 
     def _told(self, message: dict[str, Any]) -> None:
-        self.overdue = self.overdue or "overdue" in message
+        if "overdue" in message:
+            self.overdue.set()
         self.pid = message.get("pid", self.pid)
         if "heard" in message:
             self._unheard_since = FOREVER

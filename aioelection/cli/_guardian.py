@@ -193,6 +193,8 @@ class Guardian:
     def see_to(self, command: Command) -> None:
         """Do what the time asks for."""
         if now() >= self.kill_at:
+            if not self.stopping:  # without a grace there was no moment to ask in
+                self.tell(overdue=self.deadline)
             self.stopping = True
             command.signal_all(signal.SIGKILL)
         elif not self.stopping:

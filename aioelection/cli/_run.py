@@ -8,12 +8,12 @@ import json
 import logging
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Iterator
 from http import HTTPStatus
 
 from aioelection import Leadership, State
-from aioelection.cli import _guardian
+from aioelection.cli import _guardian, _log
+from aioelection.cli._executable import status_of, why_not
 from aioelection.cli._http import Answer, serving
 from aioelection.cli._metrics import Metrics
 from aioelection.cli._options import Connection
@@ -30,9 +30,10 @@ log = logging.getLogger("aioelection.cli")
 def run(connection: Connection, key: bytes, job: Job, http: str | None, *, quiet: bool, verbose: bool) -> int:
     """Until the command has ended, or for ever; returns the exit status."""
     address = None if http is None else parse_address(http)
-    logging.basicConfig(format="aioelection: %(message)s", stream=sys.stderr)
-    logging.getLogger("aioelection").setLevel(logging.INFO if verbose else logging.WARNING)
-    log.setLevel(logging.WARNING if quiet else logging.INFO)
+    _log.for_running(quiet=quiet, verbose=verbose)
+    if error := why_not(job.argv[0]):
+        log.error("%s cannot be started: %s", job.argv[0], error.strerror)
+        return status_of(error)
     _guardian.adopt_orphans()  # should the guardian be killed
     return asyncio.run(_run(connection, key, job, address))
 
@@ -52,7 +53,6 @@ async def _run(connection: Connection, key: bytes, job: Job, address: tuple[str,
         sidecar = Sidecar(Leadership(client, key, purpose="aioelection run"), job, notifier)
         with _signals(sidecar):
             async with _http(sidecar, address, metrics), _telling(sidecar, notifier):
-                log.info("standing for %s", os.fsdecode(key))
                 return await sidecar.run()
 
 

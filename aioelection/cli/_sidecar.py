@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import random
@@ -20,6 +19,7 @@ from aioelection._core import checks
 from aioelection._core.backoff import backoff
 from aioelection.cli import _status as status
 from aioelection.cli._command import Command
+from aioelection.cli._executable import status_of
 from aioelection.cli._systemd import VARIABLES, Notifier
 from aioelection.errors import InvalidConfiguration
 from aioelection.resignation import resign_requested
@@ -29,6 +29,8 @@ LOSS_GRACE = 0.2
 
 QUICK = 10.0
 """A command that ends sooner is started again more slowly each time."""
+
+SILENT = "no renewal has come from etcd, and the deadline is near: ending the command"
 
 log = logging.getLogger("aioelection.cli")
 
@@ -47,8 +49,8 @@ class Job:
     def __post_init__(self) -> None:
         checks.lease_timeout(self.ttl)
         checks.leader_data(self.value)
-        if not 0 < self.grace < float("inf"):
-            raise InvalidConfiguration(f"grace must be a positive number of seconds, not {self.grace}")
+        if not 0 <= self.grace < float("inf"):
+            raise InvalidConfiguration(f"grace must be 0 or a positive number of seconds, not {self.grace}")
 
     @property
     def warning(self) -> float:
@@ -64,6 +66,7 @@ class Sidecar:
         self._job = job
         self._notifier = notifier
         self._clock = leadership.client.hub.clock
+        self._key = os.fsdecode(leadership.leader_key)
         self._signals: list[signal.Signals] = []
         """Those that asked to stop."""
         self._asked_to_stop = asyncio.Event()
@@ -104,7 +107,9 @@ class Sidecar:
     async def run(self) -> int:
         """Stand, and run the command; return the exit status."""
         quick = 0
+        again = ""
         while True:
+            log.info("standing for %s%s", self._key, again)
             began = self._clock.now()
             try:
                 code = await self._once()
@@ -115,8 +120,12 @@ class Sidecar:
                 return status.of_signal(self._signals[0])
             if self._signals or not self._job.forever or code in (status.NOT_EXECUTABLE, status.NOT_FOUND):
                 return code
+            again = " again, as soon as etcd answers" if self._cause == SILENT else " again"
             quick = quick + 1 if self._clock.now() - began < QUICK else 0
-            await self._rest(backoff(quick, random.random(), first=0.2, longest=QUICK))
+            pause = backoff(quick, random.random(), first=0.2, longest=QUICK)
+            if quick > 1:
+                log.info("it has ended within %g s %d times in a row: waiting for %.1f s", QUICK, quick, pause)
+            await self._rest(pause)
             if self._signals:
                 return status.of_signal(self._signals[0])
 
@@ -125,6 +134,7 @@ class Sidecar:
         await self._clock.wait(self._asked_to_stop, self._clock.now() + seconds)
 
     async def _once(self) -> int:
+        self._cause = None
         environment = {name: value for name, value in self._job.environment.items() if name not in VARIABLES}
         async with Command(self._clock, self._job.argv, environment) as command:
             if self._signals:
@@ -145,16 +155,15 @@ class Sidecar:
             log.warning("the guardian has died: nothing is started in this term")
         if self._signals or not command.guarded:
             return
-        self._cause = None
         self.command = command
         try:
             command.start(
-                {"AIOELECTION_KEY": os.fsdecode(term.leader_key), "AIOELECTION_FENCING_TOKEN": str(term.fencing_token)},
+                {"AIOELECTION_KEY": self._key, "AIOELECTION_FENCING_TOKEN": str(term.fencing_token)},
                 deadline=self._deadline(term),
                 warning=self._job.warning,
                 grace=self._job.grace,
             )
-            log.info("leading %s, fencing token %d", os.fsdecode(term.leader_key), term.fencing_token)
+            log.info("leading %s, fencing token %d", self._key, term.fencing_token)
             await self._look_after(term, command)
         finally:
             if command.running:  # a fault of ours
@@ -166,11 +175,14 @@ class Sidecar:
         async with anyio.create_task_group() as group:
             group.start_soon(self._tell_deadlines, term, command)
             group.start_soon(self._stop_when_lost, term, command)
+            group.start_soon(self._tell_when_overdue, command)
             group.start_soon(self._stop_when_signalled, command)
             group.start_soon(self._stop_when_asked, term, command)
             group.start_soon(self._proclaim, term)
             await command.wait()
             group.cancel_scope.cancel()
+        if command.overdue.is_set() and self._cause is None:
+            self._note(SILENT)
 
     def _deadline(self, term: Term) -> float:
         now = self._clock.now()  # read first: the sum is never later than what is believed
@@ -186,6 +198,10 @@ class Sidecar:
         assert term.loss_reason is not None
         self._stop(command, f"the term is lost: {term.loss_reason.value}", signal.SIGTERM, LOSS_GRACE)
 
+    async def _tell_when_overdue(self, command: Command) -> None:
+        await command.overdue.wait()  # the guardian is ending it
+        self._note(SILENT)
+
     async def _stop_when_signalled(self, command: Command) -> None:
         await self._asked_to_stop.wait()
         self._stop(command, f"stopping on {self._signals[0].name}", self._signals[0], self._job.grace)
@@ -199,9 +215,13 @@ class Sidecar:
             self._stop(command, "asked to resign", signal.SIGTERM, self._job.grace)
 
     def _stop(self, command: Command, cause: str, number: signal.Signals, grace: float) -> None:
+        self._note(cause)
+        command.stop(number, self._clock.now() + grace)
+
+    def _note(self, cause: str) -> None:
+        """Tell why the command ends; what came first counts."""
         log.info("%s", cause)
         self._cause = self._cause or cause
-        command.stop(number, self._clock.now() + grace)
 
     async def _proclaim(self, term: Term) -> None:
         """Tell whoever asks since when this term has been."""
@@ -219,10 +239,7 @@ class Sidecar:
             return status.of_signal(self._signals[0]) if self._signals else status.TERM_OVER
         if command.error is not None:
             log.error("%s cannot be started: %s", self._job.argv[0], command.error.strerror)
-            return status.NOT_FOUND if command.error.errno == errno.ENOENT else status.NOT_EXECUTABLE
-        if command.overdue:
-            self._cause = self._cause or "no renewal came through, and the deadline was near"
-            log.info("%s", self._cause)
+            return status_of(command.error)
         code = status.of_command(command.code)
         log.info("the command has ended with status %d", code)
         if self._signals or self._cause is None:

@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from aioelection import Client, InvalidConfiguration, LeaderRecord, get_leader, leader_record, request_resign
+from aioelection.cli._app import app
+from aioelection.cli._executable import status_of, why_not
 from aioelection.cli._guardian import MARGIN, now
-from aioelection.cli._sidecar import Job
+from aioelection.cli._sidecar import SILENT, Job
 from tests.cli.support import Diary, running
 from tests.support import TTL, Proxy, Stranger, eventually
 
@@ -92,7 +95,10 @@ async def test_what_the_command_leaves_behind_is_ended_before_the_key_goes(
     assert max(line.at for line in diary.lines()) < ended
 
 
-async def test_forever_it_stands_again(client: Client, unique_key: str, tmp_path: Path) -> None:
+async def test_forever_it_stands_again(
+    client: Client, unique_key: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "aioelection.cli")
     tokens = tmp_path / "tokens"
     command = ("sh", "-c", 'echo $AIOELECTION_FENCING_TOKEN >>"$0"', str(tokens))
     async with running(client, unique_key, command, forever=True) as one:
@@ -101,6 +107,9 @@ async def test_forever_it_stands_again(client: Client, unique_key: str, tmp_path
         assert await one.ended() in (0, 143)
     found = [int(each) for each in tokens.read_text().split()]
     assert found == sorted(set(found))
+    standing = [each for each in caplog.messages if each.startswith("standing")]
+    assert standing[:2] == [f"standing for {unique_key}", f"standing for {unique_key} again"]
+    assert any("within 10 s 2 times in a row: waiting for 0." in each for each in caplog.messages)
 
 
 async def test_forever_does_not_try_what_cannot_be_started(client: Client, unique_key: str) -> None:
@@ -120,6 +129,27 @@ async def test_a_stop_while_it_stands(client: Client, other_client: Client, uniq
         one.sidecar.stop(signal.SIGINT)
         assert await one.ended() == 130
     assert diary.lines() == []
+
+
+async def test_without_a_grace_it_is_killed_at_once(client: Client, unique_key: str, diary: Diary) -> None:
+    async with running(client, unique_key, diary.command("stubborn"), grace=0.0) as one:
+        await eventually(diary.lines)
+        assert await request_resign(client, unique_key) is not None
+        asked = now()
+        assert await one.ended() == 75
+    assert diary.last(diary.tokens[0]) < asked + 1
+
+
+async def test_without_a_grace_the_loss_of_etcd_is_told_of(
+    far_client: Client, proxy: Proxy, unique_key: str, diary: Diary, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "aioelection.cli")
+    async with running(far_client, unique_key, diary.command("stubborn"), grace=0.0) as one:
+        await eventually(diary.lines)
+        proxy.hold("requests")
+        assert await one.ended(TTL + 10) == 75
+        proxy.release()
+    assert SILENT in caplog.messages
 
 
 async def test_a_second_stop_kills(client: Client, unique_key: str, diary: Diary) -> None:
@@ -150,8 +180,15 @@ async def test_a_stranger_who_takes_the_key_away(
 
 
 async def test_cut_off_from_etcd_the_command_ends_before_another_can_lead(
-    far_client: Client, other_client: Client, proxy: Proxy, unique_key: str, diary: Diary
+    far_client: Client,
+    other_client: Client,
+    *,
+    proxy: Proxy,
+    unique_key: str,
+    diary: Diary,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO", "aioelection.cli")
     command = diary.command("stubborn", "daemon")
     async with running(far_client, unique_key, command, forever=True) as one:
         await eventually(lambda: diary.who() == {"first", "daemon"})
@@ -163,12 +200,34 @@ async def test_cut_off_from_etcd_the_command_ends_before_another_can_lead(
         await eventually(lambda: len(diary.tokens) == 3)
         assert one.sidecar.leads
     assert diary.longest_overlap() < 0
+    standing = f"standing for {unique_key}"
+    told = [each for each in caplog.messages if each.startswith((standing, SILENT))]
+    assert told == [standing, standing, SILENT, f"{standing} again, as soon as etcd answers"]
 
 
 @pytest.mark.parametrize(
     ("wrong", "named"),
-    [({"ttl": 0}, "0"), ({"grace": 0.0}, "grace .* not 0.0"), ({"grace": float("nan")}, "grace .* not nan")],
+    [({"ttl": 0}, "0"), ({"grace": -1.0}, "grace .* not -1.0"), ({"grace": float("nan")}, "grace .* not nan")],
 )
 def test_what_cannot_work_is_refused(wrong: dict[str, float], named: str) -> None:
     with pytest.raises(InvalidConfiguration, match=named):
         Job((sys.executable,), **{"ttl": TTL, "value": "x"} | wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("found", "status"), [("no file", 127), ("no program", 126), ("a folder", 126)])
+def test_what_cannot_be_started_does_not_stand(tmp_path: Path, found: str, status: int) -> None:
+    program = tmp_path / "program"
+    if found == "no program":
+        program.write_text("")
+    elif found == "a folder":
+        program.mkdir()
+    result = CliRunner().invoke(app, ["run", "/key", "--endpoints", "127.0.0.1:1", str(program)])
+    assert result.exit_code == status, "etcd was not asked"
+
+
+def test_a_program_is_looked_for_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "there").write_text("")
+    assert [status_of(error) for name in ("there", "elsewhere", "") if (error := why_not(name))] == [126, 127, 127]
+    (tmp_path / "there").chmod(0o755)
+    assert why_not("there") is None
