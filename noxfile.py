@@ -89,7 +89,7 @@ def find_python(version: str) -> str | None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Elect, kill, stop and revoke leaders of a cluster on this machine, and check the outcome."""
-    session.install(".[cli]")
+    session.install(".[cli,embedded]")
     session.run("aioelection", "demo", *session.posargs)
 
 
@@ -127,7 +127,7 @@ ONCE = [
 
 
 def run_tests(session: nox.Session) -> None:
-    session.install("-e", ".[cli]", *group("tests"))
+    session.install("-e", ".[cli,embedded]", *group("tests"))
     if session.posargs:  # a chosen part of the tests says nothing about coverage
         chosen = session.posargs
     elif session.python == sys.executable:
@@ -145,7 +145,7 @@ def without(*names: str) -> list[str]:
 @nox.session
 def tools(session: nox.Session) -> None:
     """Test what proves and measures the library: the fault suite, the benchmarks."""
-    session.install("-e", ".[cli]", *group("tests"))
+    session.install("-e", ".[cli,embedded]", *group("tests"))
     session.run("pytest", *WORKERS, *(f"tests/{each}" for each in OF_TOOLS))
 
 
@@ -158,28 +158,28 @@ for version, python in PYTHONS.items():
 @nox.session(name="tests-uvloop")
 def tests_uvloop(session: nox.Session) -> None:
     """Run the tests on uvloop; arguments go to pytest."""
-    session.install("-e", ".[cli]", *group("tests"), *group("uvloop"))
+    session.install("-e", ".[cli,embedded]", *group("tests"), *group("uvloop"))
     session.run("pytest", *WORKERS, "-p", "tests.on_uvloop", *(session.posargs or without(*OF_TOOLS)))
 
 
 @nox.session
 def mutants(session: nox.Session) -> None:
     """Plant faults in the library, and see each caught by a test; arguments are words of their names."""
-    session.install("-e", ".[cli]", *group("tests"))
+    session.install("-e", ".[cli,embedded]", *group("tests"))
     session.run("python", "-m", "faults.mutants", *session.posargs)
 
 
 @nox.session
 def faults(session: nox.Session) -> None:
     """Do each fault of the table once to a cluster with contenders, and check the outcome; about three minutes."""
-    session.install("-e", ".[cli]", *group("tests"))
+    session.install("-e", ".[cli,embedded]", *group("tests"))
     session.run("python", "-m", "faults", "scenarios", *session.posargs)
 
 
 @nox.session
 def soak(session: nox.Session) -> None:
     """Do faults at random: `-- --minutes N --seed S`."""
-    session.install("-e", ".[cli]", *group("tests"))
+    session.install("-e", ".[cli,embedded]", *group("tests"))
     session.run("python", "-m", "faults", "soak", *session.posargs)
 
 
@@ -203,7 +203,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types, strictly."""
-    session.install("-e", ".[cli]", *group("types"))
+    session.install("-e", ".[cli,embedded]", *group("types"))
     session.run("mypy")
 
 
