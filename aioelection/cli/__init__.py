@@ -11,4 +11,4 @@ def main() -> None:
         sys.exit(f"aioelection: {' and '.join(missing)} not installed; get it with: pip install 'aioelection[cli]'")
     from aioelection.cli._app import app  # noqa: PLC0415 (it needs what was looked for above)
 
-    app()
+    app(prog_name="aioelection")

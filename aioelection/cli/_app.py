@@ -6,38 +6,92 @@ import asyncio
 import logging
 import os
 import sys
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
 from typing import Annotated
 
 import typer
 
-from aioelection._core import checks
 from aioelection.cli import _options as options
-from aioelection.cli._errors import finish
+from aioelection.cli import _status as status
+from aioelection.cli import _values as values
+from aioelection.cli._errors import ask, finish
 from aioelection.cli._options import Connection, connecting
+from aioelection.cli._parser import BeforeCommand, Commands, Plain
 from aioelection.errors import ElectionError, InvalidConfiguration
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+WIDEST = {"max_content_width": 100}
+"""Columns of the help: longer lines are hard to read."""
+
+app = typer.Typer(cls=Commands, pretty_exceptions_enable=False, rich_markup_mode=None, context_settings=WIDEST)
 
 
-@app.callback()
-def aioelection() -> None:
+def _print_version(asked: bool) -> None:
+    if asked:
+        try:
+            version = installed("aioelection")
+        except PackageNotFoundError:
+            version = "(not installed)"
+        print("aioelection", version)
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)]
+
+
+@app.callback(invoke_without_command=True)
+def aioelection(context: typer.Context, *, version: Version = False) -> None:
     """Leader election for asyncio over etcd v3."""
+    if context.invoked_subcommand is None:
+        print(context.get_help(), file=sys.stderr)
+        raise typer.Exit(status.USAGE)
 
 
-@app.command()
+@app.command(cls=BeforeCommand)
 @connecting
 def run(
     *,
     key: options.Key,
     command: Annotated[
-        list[str], typer.Argument(metavar="-- COMMAND...", help="What to run while elected.", show_default=False)
+        list[str],
+        typer.Argument(
+            metavar="[--] COMMAND...",
+            help="What to run while elected, and its arguments: from here on no option is ours.",
+            show_default=False,
+        ),
     ],
-    ttl: Annotated[int, typer.Option(help="Seconds after which a dead leader is replaced.")] = 10,
-    identity: Annotated[str | None, typer.Option(help="Who stands; by default this host and process.")] = None,
-    value: Annotated[str | None, typer.Option(help="The plain value of the leader key, in place of a record.")] = None,
-    version: Annotated[str, typer.Option(help="The version of COMMAND, for the record.")] = "",
-    metadata: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="More for the record.")] = None,
-    grace: Annotated[float, typer.Option(help="Seconds between asking COMMAND to end and killing it.")] = 5.0,
+    ttl: Annotated[
+        int,
+        typer.Option(metavar="SECONDS", parser=values.ttl, help="After how long a dead leader is replaced."),
+    ] = 10,
+    identity: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", parser=values.identity, help="Who stands; by default this host and process."),
+    ] = None,
+    value: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", parser=values.text, help="The plain value of the leader key, in place of a record."
+        ),
+    ] = None,
+    version: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT", parser=values.text, help="The version of COMMAND, for the record.", show_default=False
+        ),
+    ] = "",
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", parser=values.pair, help="More for the record; as often as you like."),
+    ] = None,
+    grace: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            parser=values.seconds(zero=True),
+            help="How long COMMAND may take to end when asked, before it is killed; 0 kills at once.",
+        ),
+    ] = 5.0,
     forever: Annotated[bool, typer.Option("--forever", help="Stand again when COMMAND or the term has ended.")] = False,
     http: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Answer /leader, /healthz and /metrics there.")
@@ -67,24 +121,14 @@ def run(
 
         if value is not None and (identity is not None or version or metadata):
             raise InvalidConfiguration("--value goes without --identity, --version and --metadata: it is all there is")
-        record = leader_record(identity, version=version, metadata=_pairs(metadata or []))
+        record = leader_record(identity, version=version, metadata=dict(each.split("=", 1) for each in metadata or []))
         job = Job(tuple(command), ttl, record if value is None else value, grace, forever)
-        return run_sidecar(connection, _key(key), job, http, quiet=quiet, verbose=verbose)
+        return run_sidecar(connection, os.fsencode(key), job, http, quiet=quiet, verbose=verbose)
 
     finish("run", work)
 
 
-def _key(key: str) -> bytes:
-    return checks.key(os.fsencode(key), "KEY")
-
-
-def _pairs(metadata: list[str]) -> dict[str, str]:
-    if wrong := [each for each in metadata if "=" not in each]:
-        raise InvalidConfiguration(f"--metadata takes NAME=VALUE, not {wrong[0]!r}")
-    return dict(each.split("=", 1) for each in metadata)
-
-
-@app.command(name="status")
+@app.command(name="status", cls=Plain, short_help="Tell who leads, since when, and how long its lease has left.")
 @connecting
 def status_command(
     *,
@@ -104,13 +148,13 @@ def status_command(
         if watch and as_json:
             raise InvalidConfiguration("--watch goes without --json: aioelection observe --json writes every change")
         if watch:
-            return watch_status(connection, _key(key))
-        return show_status(connection, _key(key), as_json=as_json)
+            return watch_status(connection, os.fsencode(key))
+        return show_status(connection, os.fsencode(key), as_json=as_json)
 
-    finish("status", work)
+    ask("status", work)
 
 
-@app.command()
+@app.command(cls=Plain, short_help="Write a line for whoever leads, and for each change.")
 @connecting
 def observe(
     *,
@@ -126,16 +170,17 @@ def observe(
     def work() -> int:
         from aioelection.cli._ask import follow  # noqa: PLC0415 (heavy)
 
-        return follow(connection, _key(key), as_json=as_json)
+        return follow(connection, os.fsencode(key), as_json=as_json)
 
-    finish("observe", work)
+    ask("observe", work)
 
 
-@app.command()
+@app.command(cls=Plain, short_help="Print who leads and nothing else, for scripts.")
 @connecting
 def leader(
     *,
     key: options.Key,
+    as_json: options.Json = False,
     connection: Connection,
 ) -> None:
     """Print who leads and nothing else, for scripts: a record's identity, a PD member's name, or the plain value.
@@ -146,18 +191,25 @@ def leader(
     def work() -> int:
         from aioelection.cli._ask import print_leader  # noqa: PLC0415 (heavy)
 
-        return print_leader(connection, _key(key))
+        return print_leader(connection, os.fsencode(key), as_json=as_json)
 
-    finish("leader", work)
+    ask("leader", work)
 
 
-@app.command()
+@app.command(cls=Plain)
 @connecting
 def resign(
     *,
     key: options.Key,
-    token: Annotated[int | None, typer.Option(help="Only the term with this fencing token.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait until it leads no more.", min=0)] = 30.0,
+    token: Annotated[
+        int | None,
+        typer.Option(metavar="TOKEN", parser=values.token, help="Only the term with this fencing token."),
+    ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", parser=values.seconds(zero=True), help="How long to wait for its end."),
+    ] = 30.0,
+    as_json: options.Json = False,
     connection: Connection,
 ) -> None:
     """Ask the leader to step down, and wait until it has.
@@ -173,16 +225,19 @@ def resign(
     def work() -> int:
         from aioelection.cli._ask import resign as ask_to_resign  # noqa: PLC0415 (heavy)
 
-        return ask_to_resign(connection, _key(key), token, timeout)
+        return ask_to_resign(connection, os.fsencode(key), token, timeout, as_json=as_json)
 
-    finish("resign", work)
+    ask("resign", work)
 
 
-@app.command(name="demo")
+@app.command(name="demo", cls=Plain, short_help="Elect, kill, stop and revoke leaders on this machine.")
 def demo_command() -> None:
     """Elect, kill, stop and revoke leaders of a cluster on this machine, and check the outcome.
 
-    It starts three etcd members and three candidates, which are gone when it ends. Exit status 1: a check failed.
+    It starts three etcd members and three candidates, which are gone when it ends. It takes an etcd on this machine,
+    such as that of pip install 'aioelection[embedded]'.
+
+    Exit status: 0 all checks hold; 1 a check failed, or it could not be run.
     """
     from aioelection.cli import _demo  # noqa: PLC0415 (heavy, as is what follows)
     from aioelection.cli._show import LogLines, choose_show  # noqa: PLC0415
@@ -190,6 +245,7 @@ def demo_command() -> None:
     show = choose_show()
     logging.basicConfig(handlers=[LogLines(show)], format="%(name)s: %(message)s")
     try:
+        _demo.look_for_etcd()
         with show:
             checks = asyncio.run(_demo.demo(show))
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import sys
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
@@ -119,20 +120,19 @@ def show_status(connection: Connection, key: bytes, *, as_json: bool) -> int:
 
 def status_table(key: bytes, leader: Leader | None, left: int | None, stale: float = 0.0) -> Any:
     """What a person is shown."""
-    from rich.table import Table  # noqa: PLC0415 (heavy)
-    from rich.text import Text  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415 (heavy)
 
-    table = Table.grid(padding=(0, 2))
-    table.add_row(Text("key", "dim"), Text(printable(os.fsdecode(key))))
+    rows = [("key", printable(os.fsdecode(key)), "")]
     if leader is None:
-        table.add_row(Text("leader", "dim"), Text("nobody leads", "bold yellow"))
+        rows.append(("leader", "nobody leads", "bold yellow"))
     else:
-        table.add_row(Text("leader", "dim"), Text(name_of(leader), "bold green"))
-        for name, text in details(leader, left):
-            table.add_row(Text(name, "dim"), text)
+        rows.append(("leader", name_of(leader), "bold green"))
+        rows += [(name, text, "") for name, text in details(leader, left)]
     if stale > 1:
-        table.add_row(Text("etcd", "dim"), Text(f"silent for {stale:.0f} s: what is shown may be over", "bold red"))
-    return table
+        rows.append(("etcd", f"silent for {stale:.0f} s: what is shown may be over", "bold red"))
+    width = max(len(name) for name, _, _ in rows)
+    lines = [Text.assemble((f"{name:<{width}}  ", "dim"), (text, style)) for name, text, style in rows]
+    return Text("\n").join(lines)
 
 
 def details(leader: Leader, left: int | None) -> list[tuple[str, str]]:
@@ -207,7 +207,7 @@ def follow(connection: Connection, key: bytes, *, as_json: bool) -> int:
     return 0
 
 
-def print_leader(connection: Connection, key: bytes) -> int:
+def print_leader(connection: Connection, key: bytes, *, as_json: bool) -> int:
     """The value alone: a record's identity, a member's name, or the bytes as they are."""
 
     async def ask() -> Leader | None:
@@ -215,6 +215,9 @@ def print_leader(connection: Connection, key: bytes) -> int:
             return await get_leader(client, key)
 
     leader = asyncio.run(ask())
+    if as_json:
+        print(json.dumps({"key": os.fsdecode(key), "leader": as_dict(leader)}))
+        return status.NOBODY_LEADS if leader is None else 0
     if leader is None:
         return status.NOBODY_LEADS
     match decode_leader_value(leader.value):
@@ -226,25 +229,39 @@ def print_leader(connection: Connection, key: bytes) -> int:
     return 0
 
 
-def resign(connection: Connection, key: bytes, token: int | None, timeout: float) -> int:
+def resign(connection: Connection, key: bytes, token: int | None, timeout: float, *, as_json: bool) -> int:
     """Ask the leader to step down, and wait until it has."""
 
     async def ask() -> int:
         async with connection.open() as client:
             asked = await request_resign(client, key, fencing_token=token)
-            if asked is None:
-                what = "nobody leads" if token is None else f"the term {token} has ended"
-                print(f"aioelection resign: {what}", file=sys.stderr)
-                return status.NOBODY_LEADS
-            try:
-                async with asyncio.timeout(timeout):
-                    async for leader in observe(client, key):
-                        if leader is None or leader.create_revision != asked.create_revision:
-                            print(f"{name_of(asked)} leads no more")
-                            return 0
-            except TimeoutError:
-                told = f"{name_of(asked)} was asked, and still leads after {timeout:g} s"
-                print(f"aioelection resign: {told}", file=sys.stderr)
+            if asked is not None and not as_json:
+                print(f"{name_of(asked)} is asked to resign", flush=True)
+            over = asked is not None and await _is_over(client, key, asked, timeout)
+        if as_json:
+            print(json.dumps({"key": os.fsdecode(key), "asked": as_dict(asked), "resigned": over}))
+        if asked is None:
+            _complain("nobody leads" if token is None else f"the term {token} has ended")
+            return status.NOBODY_LEADS
+        if not over:
+            _complain(f"{name_of(asked)} was asked, and still leads after {timeout:g} s")
             return status.TERM_OVER
+        if not as_json:
+            print(f"{name_of(asked)} leads no more")
+        return 0
 
     return asyncio.run(ask())
+
+
+async def _is_over(client: Client, key: bytes, asked: Leader, timeout: float) -> bool:
+    """Whether that term ends in time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout), aclosing(observe(client, key)) as leaders:
+            async for leader in leaders:
+                if leader is None or leader.create_revision != asked.create_revision:
+                    return True
+    return False
+
+
+def _complain(what: str) -> None:
+    print(f"aioelection resign: {what}", file=sys.stderr)

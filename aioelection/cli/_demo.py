@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 
 from aioelection import Client, connect, get_leader, observe
@@ -13,6 +14,8 @@ from aioelection.cli._reports import now
 from aioelection.cli._show import Show
 from aioelection.cli._stalls import StallMeter
 from aioelection.embedded import Etcd
+from aioelection.embedded._binary import VARIABLE, find_etcd
+from aioelection.errors import InvalidConfiguration
 
 LEADER_KEY = "/aioelection/demo/leader"
 LEASE_TIMEOUT = 3
@@ -25,6 +28,16 @@ LIMIT = 35.0
 
 PATIENCE = 10.0
 """Seconds beyond every bound, after which the demo no longer waits for what must come."""
+
+
+def look_for_etcd() -> None:
+    """Say what to install where there is none; one that was named and is none is told of when it is started."""
+    if VARIABLE not in os.environ:
+        try:
+            find_etcd()
+        except InvalidConfiguration:
+            told = "there is no etcd on this machine; get one with: pip install 'aioelection[embedded]'"
+            raise InvalidConfiguration(told) from None
 
 
 async def demo(show: Show) -> list[Check]:

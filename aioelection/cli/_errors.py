@@ -10,8 +10,15 @@ from typing import NoReturn
 
 import typer
 
+from aioelection.cli import _log
 from aioelection.cli import _status as status
 from aioelection.errors import ElectionError, InvalidConfiguration, PermissionDenied, Unauthenticated
+
+
+def ask(name: str, work: Callable[[], int]) -> NoReturn:
+    """Finish a command that only asks."""
+    _log.for_asking()
+    finish(name, work)
 
 
 def finish(name: str, work: Callable[[], int]) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aioelection import Client, Leadership, Member, get_leader, leader_record
-from aioelection.cli import _ask
+from aioelection.cli import _ask, _options
 from aioelection.cli._app import app
 from tests.cli.support import ROOT
 from tests.support import Stranger, beside, eventually, soon
@@ -52,6 +53,7 @@ async def test_who_leads(client: Client, endpoint: str, unique_key: str, data: A
     for part in (unique_key, name, str(term.fencing_token), f"{leader.lease_id:x}", " s left"):
         assert part in shown.stdout
     assert "\x1b" not in shown.stdout
+    assert all(line == line.rstrip() for line in shown.stdout.splitlines())
     answer = json.loads(told.stdout)
     assert answer["key"] == unique_key
     assert answer["leader"]["fencing_token"] == answer["leader"]["revision"] == term.fencing_token
@@ -59,6 +61,27 @@ async def test_who_leads(client: Client, endpoint: str, unique_key: str, data: A
     assert 50 <= answer["leader"]["remaining"] <= 60
     found = answer["leader"]["value"]
     assert found == value or {each: found[each] for each in value} == value
+
+
+async def test_the_leader_as_json(client: Client, endpoint: str, unique_key: str) -> None:
+    async with Leadership(client, unique_key).campaign(60, "node-a") as term:
+        told = await cli(endpoint, "leader", unique_key, "--json")
+    assert told.exit_code == 0
+    answer = json.loads(told.stdout)
+    assert (answer["key"], answer["leader"]["value"]) == (unique_key, "node-a")
+    assert answer["leader"]["fencing_token"] == term.fencing_token
+    told = await cli(endpoint, "leader", unique_key, "--json")
+    assert (told.exit_code, json.loads(told.stdout)) == (1, {"key": unique_key, "leader": None})
+
+
+async def test_resign_as_json(client: Client, endpoint: str, unique_key: str) -> None:
+    none = await cli(endpoint, "resign", unique_key, "--json")
+    assert (none.exit_code, json.loads(none.stdout)) == (1, {"key": unique_key, "asked": None, "resigned": False})
+    async with Leadership(client, unique_key).campaign(60, "node-a") as term:
+        told = await cli(endpoint, "resign", unique_key, "--json", "--timeout", "0.1")
+        answer = json.loads(told.stdout)
+        assert (told.exit_code, answer["resigned"]) == (75, False)
+        assert (answer["asked"]["value"], answer["asked"]["fencing_token"]) == ("node-a", term.fencing_token)
 
 
 async def test_nobody_leads(endpoint: str, unique_key: str) -> None:
@@ -103,7 +126,7 @@ async def test_resign_waits_until_it_has(client: Client, endpoint: str, unique_k
         first = leadership.term
         assert first is not None
         asked = await cli(endpoint, "resign", unique_key)
-        assert (asked.exit_code, asked.stdout) == (0, "node-a leads no more\n")
+        assert (asked.exit_code, asked.stdout) == (0, "node-a is asked to resign\nnode-a leads no more\n")
         assert first.lost.is_set()
         past = await cli(endpoint, "resign", unique_key, "--token", str(first.fencing_token))
         assert (past.exit_code, past.stderr) == (1, f"aioelection resign: the term {first.fencing_token} has ended\n")
@@ -174,6 +197,18 @@ def test_durations(seconds: int, text: str) -> None:
     assert _ask.duration(seconds) == text
 
 
+def test_waiting_for_the_first_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_options, "PATIENCE", 0.05)
+    result = CliRunner().invoke(app, ["status", "key", "--endpoints", "127.0.0.1:1", "--connect-timeout", "0.3"])
+    told, failed = result.stderr.splitlines()
+    assert told == "aioelection: no answer yet from 127.0.0.1:1; trying for 0.3 s"
+    assert failed.startswith("aioelection status: no etcd endpoint answered: ")
+
+
+async def test_where_etcd_answers_at_once_nothing_is_told(endpoint: str, unique_key: str) -> None:
+    assert (await cli(endpoint, "status", unique_key)).stderr == ""
+
+
 @pytest.mark.parametrize("command", [["run", "key", "--", "true"], ["status", "key"], ["leader", "key"]])
 def test_etcd_out_of_reach_is_one_line(command: list[str]) -> None:
     options = ["--endpoints", "127.0.0.1:1,127.0.0.1:2", "--connect-timeout", "0.3"]
@@ -190,20 +225,83 @@ def test_etcd_out_of_reach_is_one_line(command: list[str]) -> None:
         (["status", ""], "KEY must not be empty"),
         (["status", "key", "--endpoints", "ftp://a"], "ftp"),
         (["status", "key", "--watch", "--json"], "--watch goes without --json"),
-        (["run", "key", "--ttl", "0", "--", "true"], "not 0"),
-        (["run", "key", "--grace", "-1", "--", "true"], "not -1"),
+        (["status", "key", "--endpoints", ""], "--endpoints: endpoint '' is malformed"),
+        (
+            ["status", "key", "--connect-timeout", "100"],
+            "--connect-timeout must be a positive number of seconds, at most",
+        ),
+        (["status", "key", "--connect-timeout", "0"], "--connect-timeout must be a positive number"),
+        (["status", "key", "--no-such-option"], "no such option: --no-such-option"),
+        (["status", "key", "another"], "unexpected extra argument"),
+        (["status"], "status: KEY is missing"),
+        (["stat", "key"], "aioelection: no such command 'stat'"),
+        (["resign", "key", "--token", "0"], "--token must be a whole number from 1 to"),
+        (["resign", "key", "--timeout", "-1"], "--timeout must be 0 or a positive number of seconds"),
+        (["run", "key"], "run: COMMAND is missing"),
+        (["run", "key", "--ttl", "0", "--", "true"], "--ttl must be a whole number of seconds from 1 to"),
+        (
+            ["run", "key", "--ttl", "ten", "--", "true"],
+            "aioelection run: --ttl must be a whole number of seconds, not 'ten'",
+        ),
+        (["run", "key", "--grace", "-1", "--", "true"], "--grace must be 0 or a positive number of seconds, not '-1'"),
+        (["run", "key", "--grace", "inf", "--", "true"], "--grace must be 0 or a positive number of seconds"),
+        (["run", "key", "--value", "\udcff", "--", "true"], "--value must be text that has a UTF-8 form"),
         (["run", "key", "--http", "nonsense", "--", "true"], "HOST:PORT, not 'nonsense'"),
         (["run", "key", "--metadata", "zone", "--", "true"], "NAME=VALUE, not 'zone'"),
         (["run", "key", "--value", "a", "--identity", "b", "--", "true"], "--value goes without --identity"),
-        (["run", "key", "--identity", "", "--", "true"], "identity must not be empty"),
+        (["run", "key", "--identity", "", "--", "true"], "--identity must not be empty"),
         (["leader", "key", "--user", "root:secret"], "--user takes a name alone"),
         (["leader", "key", "--user", "root"], "no password for user 'root'"),
         (["leader", "key", "--user", "root", "--password-file", "/nowhere"], "'/nowhere' cannot be read"),
-        (["leader", "key", "--cert", "/nowhere"], "cert and key go together"),
+        (["leader", "key", "--cert", "/nowhere", "--endpoints", "a:1"], "--cert and --key go together"),
+        (["leader", "key", "--cacert", "/nowhere", "--endpoints", "a:1"], "--cacert: '/nowhere' cannot be read"),
+        (["leader", "key", "--cacert", "/etc/hosts"], "--cacert is for https:// endpoints, not http://127.0.0.1:1"),
+        (["leader", "key", "--key", "/nowhere"], "--key is for https:// endpoints"),
     ],
 )
 def test_what_cannot_work_is_one_line_before_anything_is_sent(arguments: list[str], named: str) -> None:
-    result = CliRunner().invoke(app, arguments, env={"ETCDCTL_ENDPOINTS": "127.0.0.1:1", "ETCDCTL_PASSWORD": ""})
+    result = CliRunner().invoke(app, arguments, env={"ETCDCTL_ENDPOINTS": "http://127.0.0.1:1", "ETCDCTL_PASSWORD": ""})
     assert result.exit_code == 2, result.output
     (line,) = result.stderr.splitlines()
     assert named in line and "secret" not in line
+
+
+async def test_certificates_of_the_environment_are_of_no_use_without_tls(endpoint: str, unique_key: str) -> None:
+    """They may be etcdctl's, for endpoints of another cluster."""
+    environment = {"ETCDCTL_CACERT": "/nowhere", "ETCDCTL_ENDPOINTS": endpoint}
+    invoke = CliRunner(env=environment).invoke
+    shown = await soon(asyncio.to_thread(invoke, app, ["status", unique_key]), 30)
+    assert (shown.exit_code, shown.stderr) == (1, "")
+
+
+def test_the_version() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.exit_code == 0
+    assert re.fullmatch(r"aioelection (\d+\.\d+\S*|\(not installed\))\n", result.stdout)
+
+
+def test_without_a_command_the_help_is_shown() -> None:
+    result = CliRunner().invoke(app, [])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "status   Tell who leads" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("ask", "told"),
+    [(True, "aioelection: another\n"), (False, "aioelection: etcd 3.5.1 (etcd issue 15247)\naioelection: another\n")],
+)
+def test_an_old_etcd_concerns_those_who_lead(ask: bool, told: str) -> None:
+    """In a process of its own: pytest has a hand in logging."""
+    set_up = "for_asking()" if ask else "for_running(quiet=False, verbose=False)"
+    code = f"""
+import logging
+from aioelection.cli import _log
+_log.{set_up}
+log = logging.getLogger("aioelection")
+log.warning("etcd %s (etcd issue 15247)", "3.5.1")
+log.warning("%r", "a loss")
+log.warning("another")
+"""
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stderr.replace("aioelection: 'a loss'\n", "") == told
+    assert ("a loss" in found.stderr) == ask, "whoever runs tells of it in other words"

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -28,6 +29,7 @@ from aioelection.cli._http import Answer, serving
 from aioelection.cli._options import Connection
 from aioelection.cli._run import parse_address
 from aioelection.cli._systemd import Notifier
+from tests.cli.support import ROOT
 
 # ---------------------------------------------------------------------- credentials
 
@@ -74,6 +76,52 @@ def test_all_help_is_there() -> None:
         assert result.exit_code == 0
         for word in ("Exit status", "ETCDCTL_ENDPOINTS", "ETCDCTL_KEY", "--password-file"):
             assert word in result.stdout
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("command", [(), ("run",), ("status",), ("observe",), ("leader",), ("resign",), ("demo",)])
+def test_the_help_fits_and_speaks_of_no_types(command: tuple[str, ...], columns: int) -> None:
+    result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": str(columns)})
+    assert "<" not in result.stdout and "{" not in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= min(columns, 100)
+
+
+# ---------------------------------------------------------------------- where COMMAND begins
+
+
+@pytest.mark.parametrize(
+    ("words", "key", "command", "forever"),
+    [
+        ("K true --forever", "K", "true --forever", False),
+        ("K --forever sh -c true", "K", "sh -c true", True),
+        ("--forever K sh -c true", "K", "sh -c true", True),
+        ("--ttl 5 K --ttl=5 sh -v -- -c", "K", "sh -v -- -c", False),
+        ("K --forever -- sh -c true", "K", "sh -c true", True),
+        ("-- K sh -q", "K", "sh -q", False),
+        ("K -qv nice -n 19 true", "K", "nice -n 19 true", False),
+        ("- --no-discover --key P true --help", "-", "true --help", False),
+    ],
+)
+def test_from_the_first_word_of_command_on_no_option_is_ours(
+    monkeypatch: pytest.MonkeyPatch, words: str, key: str, command: str, forever: bool
+) -> None:
+    run: list[Any] = []
+
+    def note(_: Connection, *arguments: Any, quiet: bool, verbose: bool) -> int:
+        run.append(arguments)
+        return 0
+
+    monkeypatch.setattr("aioelection.cli._run.run", note)
+    result = CliRunner().invoke(app, ["run", *words.split()], env={"ETCDCTL_ENDPOINTS": "a:1"})
+    assert result.exit_code == 0, result.stderr
+    ((found, job, http),) = run
+    assert (os.fsdecode(found), " ".join(job.argv), job.forever, http) == (key, command, forever, None)
+
+
+def test_the_command_line_brings_no_etcd() -> None:
+    """It is for production, where etcd runs elsewhere."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert sorted(each.partition(">")[0] for each in extras["cli"]) == ["rich", "typer"]
 
 
 # ---------------------------------------------------------------------- HTTP
