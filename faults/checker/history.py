@@ -37,8 +37,12 @@ FOREIGN_BOUND = 1.0
 """Rule 1: a third party's deed is known within that, with etcd healthy."""
 
 HASTY = "a live lease revoked by etcd"
-HASTE = 0.3
-"""Seconds from when an etcd leader that was frozen goes on to when it has learnt that it leads no more."""
+HASTE = 0.5
+"""Seconds from when an etcd leader that was frozen goes on to when the last revoke that it still proposes is applied:
+the time from one look of its at the leases to the next. Of 439 live leases that 3.5.30 revoked in 45 freezes on a quiet
+machine, the last was gone 0.12 s after; in an hour of faults, one 0.32 s after. A belief in a stale acknowledgement
+begins to be wrong a lease's time and an election later.
+"""
 
 VOLUNTARY = frozenset({"resigned", "closed"})
 """The reasons for which a term ends that its holder gave up."""
