@@ -120,10 +120,15 @@ ONCE = [
     "docs",
     "instrument",
     "test_demo.py",
+    "test_docs.py",
     "test_embedded.py",
     "test_examples.py",
     "test_plugin.py",
 ]
+
+
+# All work and no waiting: measuring their coverage, which others give too, more than doubles their time.
+COSTLY = [f"memory/test_{each}.py" for each in ("clocks", "crowds", "rules", "sweep")]
 
 
 def run_tests(session: nox.Session) -> None:
@@ -131,7 +136,8 @@ def run_tests(session: nox.Session) -> None:
     if session.posargs:  # a chosen part of the tests says nothing about coverage
         chosen = session.posargs
     elif session.python == sys.executable:
-        chosen = ["--cov", "--cov-report=term-missing:skip-covered", *without(*OF_TOOLS)]
+        session.run("pytest", *WORKERS, *(f"tests/{each}" for each in COSTLY))
+        chosen = ["--cov", "--cov-report=term-missing:skip-covered", *without(*OF_TOOLS, *COSTLY)]
     else:
         chosen = [f"--numprocesses={CPUS + 4}", *without(*ONCE, *OF_TOOLS)]
         session.env["AIOELECTION_QUICK"] = "1"

@@ -442,3 +442,17 @@ async def test_used_where_no_event_loop_runs(endpoint: str, unique_key: str) -> 
                 Leadership(client, unique_key).campaign(10, b"me")
 
         await asyncio.to_thread(elsewhere)
+
+
+def test_a_closed_client_leaves_nothing_to_the_next_event_loop(endpoint: str, unique_key: str) -> None:
+    """gRPC tells the end of a call from a thread of its own: to a closed loop, and then the next one complains."""
+    complaints: list[dict[str, Any]] = []
+
+    async def lead() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        async with connect(endpoint) as client, Leadership(client, unique_key).campaign(5, b"me"):
+            pass
+
+    for _ in range(60):
+        asyncio.run(lead())
+    assert complaints == []

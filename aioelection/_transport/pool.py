@@ -215,9 +215,9 @@ class Pool:
     async def aclose(self) -> None:
         """Close every connection; what is under way on them ends with ``Unavailable`` or ``OutcomeUnknown``."""
         self._closed = True
-        while self._connections:
-            _, connection = self._connections.popitem()
-            await connection.aclose()
+        connections = [*self._connections.values()]
+        self._connections.clear()
+        await asyncio.gather(*(connection.aclose() for connection in connections))
 
 
 def pause_after(rounds: int) -> float:
