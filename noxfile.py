@@ -127,6 +127,16 @@ ONCE = [
 ]
 
 
+# What depends on asyncio; that of a Python between the oldest and the newest has nothing that neither of them has.
+OF_ASYNCIO = [
+    "core",
+    "memory",
+    "test_cancellation.py",
+    "test_ending.py",
+    "test_loss.py",
+    "test_run.py",
+    "test_virtual_loop.py",
+]
 # All work and no waiting: measuring their coverage, which others give too, more than doubles their time.
 COSTLY = [f"memory/test_{each}.py" for each in ("clocks", "crowds", "rules", "sweep")]
 
@@ -139,7 +149,9 @@ def run_tests(session: nox.Session) -> None:
         session.run("pytest", *WORKERS, *(f"tests/{each}" for each in COSTLY))
         chosen = ["--cov", "--cov-report=term-missing:skip-covered", *without(*OF_TOOLS, *COSTLY)]
     else:
-        chosen = [f"--numprocesses={CPUS + 4}", *without(*ONCE, *OF_TOOLS)]
+        between = session.name.removeprefix("tests-") in SUPPORTED[1:-1]
+        which = [f"tests/{each}" for each in OF_ASYNCIO] if between else without(*ONCE, *OF_TOOLS)
+        chosen = [f"--numprocesses={CPUS + 4}", *which]
         session.env["AIOELECTION_QUICK"] = "1"
     session.run("pytest", *WORKERS, *chosen)
 
