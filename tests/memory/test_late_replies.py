@@ -33,7 +33,7 @@ async def test_a_hedge_that_is_answered_late_does_not_answer_the_next_renewal(et
                 await asyncio.sleep(T / 3 - 0.05)
                 hedge.release()
                 await following.reached()
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.1)  # what was acknowledged would be proven by now
                 for link in links.values():
                     link.drop()
                 following.drop()
