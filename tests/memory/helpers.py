@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from aioelection import Client, Leadership, Term
 from aioelection.testing import Member, MemoryEtcd
+from aioelection.testing._link import Hold, Link, When
 
 
 def time() -> float:
@@ -17,6 +18,16 @@ def time() -> float:
 def leader_of(etcd: MemoryEtcd) -> Member:
     assert etcd.leader is not None
     return etcd.leader
+
+
+def links_by_url(etcd: MemoryEtcd, client: Client) -> dict[str, Link]:
+    """What lies between that client and each member, by the member's endpoint."""
+    return {member.client_url: etcd.link(client, member) for member in etcd.members}
+
+
+def hold_renewals(etcd: MemoryEtcd, when: When, *links: Link) -> Hold:
+    """Hold the renewals that come over these links."""
+    return Hold(etcd._gates, "keep_alive", when, links)
 
 
 async def until(condition: Callable[[], Any], within: float = 10.0) -> None:

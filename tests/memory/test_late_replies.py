@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+from functools import partial
 
 from aioelection import Client
 from aioelection.testing import MemoryEtcd
-from aioelection.testing._link import Hold, Link
-from tests.memory.helpers import Leading, time, until
+from tests.memory.helpers import Leading, hold_renewals, links_by_url, time, until
 
 KEY = "/renewals/leader"
 T = 5
 
 
 async def test_a_hedge_that_is_answered_late_does_not_answer_the_next_renewal(etcd: MemoryEtcd, client: Client) -> None:
-    links = {member.client_url: etcd.link(client, member) for member in etcd.members}
-
-    def hold(when: Literal["before", "after"], *of: Link) -> Hold:
-        return Hold(etcd._gates, "keep_alive", when, of)
+    links = links_by_url(etcd, client)
+    hold = partial(hold_renewals, etcd)
 
     async with Leading(client, KEY, T) as leading:
         term = await leading.elected()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,7 @@ from aioelection import (
 )
 from aioelection._core.events import Event, RenewalAnswered, RenewalFailed, RenewalSent, TermSuspended
 from aioelection.testing import MemoryEtcd
-from aioelection.testing._link import Hold, Link
-from tests.memory.helpers import Leading, throughout, time, until
+from tests.memory.helpers import Leading, hold_renewals, links_by_url, throughout, time, until
 from tests.support import beside
 
 KEY = "/rare/leader"
@@ -33,10 +33,8 @@ T = 6
 async def test_a_hedge_that_was_not_needed_does_not_stop_the_next_renewal_from_being_hedged(
     etcd: MemoryEtcd, client: Client
 ) -> None:
-    links = {member.client_url: etcd.link(client, member) for member in etcd.members}
-
-    def hold(when: Literal["before", "after"], *of: Link) -> Hold:
-        return Hold(etcd._gates, "keep_alive", when, of)
+    links = links_by_url(etcd, client)
+    hold = partial(hold_renewals, etcd)
 
     async with Leading(client, KEY, T) as leading:
         term = await leading.elected()
