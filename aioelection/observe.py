@@ -11,7 +11,7 @@ from aioelection._core import checks
 from aioelection._core.facts import Changed, Connected, Disconnected, Ended, Fact, Reread
 from aioelection._core.ops import KeyValue
 from aioelection._shell.hub import REQUEST_TIMEOUT
-from aioelection._transport.watch import Subscription
+from aioelection._transport.key_watch import Subscription
 from aioelection.client import AnyClient, Client, as_client
 from aioelection.errors import Unavailable
 from aioelection.leader import Leader, check_message_type, warn_if_unleased

@@ -369,7 +369,7 @@ MUTANTS = (
         "a watch does not go back with an etcd that was restored",
         (
             Edit(
-                "_transport/watch.py",
+                "_transport/key_watch.py",
                 "        self.cursor.rewind(revision)\n",
                 "        self.cursor.restart(revision)\n",
             ),

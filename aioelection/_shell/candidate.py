@@ -34,8 +34,8 @@ from aioelection._shell.hub import REQUEST_TIMEOUT
 from aioelection._shell.report import fields, fields_of
 from aioelection._shell.seat import Seat
 from aioelection._shell.tenure import Tenure
+from aioelection._transport.key_watch import Subscription
 from aioelection._transport.port import LeaseNotFound
-from aioelection._transport.watch import Subscription
 from aioelection.errors import (
     CampaignConflict,
     ElectionError,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aioelection._core.facts import Changed, Ended, Fact, Reread
 from aioelection._core.ops import Get, GetResult, KeyEvent, KeyValue, Put, Txn, still
 from aioelection._shell.hub import REQUEST_TIMEOUT, Hub
-from aioelection._transport.watch import Subscription
+from aioelection._transport.key_watch import Subscription
 from aioelection.errors import ElectionError, LossReason, NotLeader, OutcomeUnknown
 
 if TYPE_CHECKING:
